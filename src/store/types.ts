@@ -1,0 +1,230 @@
+/**
+ * The store, as the rest of Letterlock sees it: domain-level operations on mailboxes, each documented as a duty.
+ * No path, file handle or engine type appears here. Every implementation passes test/store/contract.ts.
+ *
+ * Who may do what is in the handle that a call takes (handles.ts): a DeliverHandle can only deliver, an OwnerHandle
+ * comes from authentication, a MaintenanceHandle never yields clear text.
+ *
+ * "Durable" below means: on stable storage, so that it survives the loss of power (DESIGN, "the accept journal").
+ * Every method may also throw UnavailableError ('disk-full', 'shutting-down') with nothing changed.
+ */
+import type { FolderId, MailboxId, MessageId, ModSeq, Uid, UidValidity } from '../ids.ts';
+import type { Digest } from '../message/digest.ts';
+import type { SealedMessage } from '../seal/sealed-message.ts';
+import type { DeliverHandle, MaintenanceHandle, OwnerHandle } from './handles.ts';
+
+/** RFC 6154 special uses, and INBOX. In clear at rest, so that delivery needs no key. */
+export type FolderRole = 'inbox' | 'drafts' | 'sent' | 'junk' | 'trash' | 'archive';
+
+/** System flags as a bit set. \Recent is not a stored flag: see FolderView.claimRecent. */
+export const Flag = { Seen: 1, Answered: 2, Flagged: 4, Deleted: 8, Draft: 16 } as const;
+
+/** A message's flags: system flags as bits of `Flag`, keywords by name as the client spelled them first. */
+export interface MessageFlags {
+  readonly system: number;
+  readonly keywords: readonly string[];
+}
+
+export interface FolderInfo {
+  readonly id: FolderId;
+  /** Path components, opened; decoded Unicode (never modified UTF-7). INBOX is ['INBOX']. */
+  readonly path: readonly string[];
+  readonly role: FolderRole | null;
+  readonly isSubscribed: boolean;
+  readonly hasChildren: boolean;
+  /** False for a name that was deleted while it had children (\NoSelect); it holds no messages. */
+  readonly isSelectable: boolean;
+}
+
+export interface FolderStatus {
+  readonly messages: number;
+  readonly unseen: number;
+  readonly deleted: number;
+  readonly recent: number;
+  readonly uidNext: Uid;
+  readonly uidValidity: UidValidity;
+  readonly highestModSeq: ModSeq;
+  /** Sum of message sizes in octets (STATUS=SIZE). */
+  readonly sizeOctets: number;
+}
+
+/** One message of a folder as the index knows it: nothing here needs a key. */
+export interface MessageSummary {
+  readonly uid: Uid;
+  readonly systemFlags: number;
+  readonly keywords: readonly string[];
+  readonly modSeq: ModSeq;
+  /** RFC 5322 octets, trace headers included; exact. */
+  readonly sizeOctets: number;
+  readonly internalDate: Date;
+  readonly saveDate: Date;
+  readonly emailId: MessageId;
+}
+
+/** A message that can be opened. Valid until the iteration that yielded it goes on. */
+export interface StoredMessage extends MessageSummary {
+  /** @throws IntegrityError when the sealed digest does not open and cannot be derived anew. */
+  digest(): Promise<Digest>;
+  /**
+   * Clear octets [start, end) of the message, frame by frame; the caller owns the buffers.
+   * @throws IntegrityError before the first buffer when the stored length is not the digest's, or at the chunk that
+   *   does not open.
+   */
+  octets(start?: number, end?: number): AsyncIterable<Buffer>;
+  /** The same in one buffer; for callers that know the range is small. */
+  read(start?: number, end?: number): Promise<Buffer>;
+}
+
+/** What changed in a folder; delivered after it is durable, in commit order. `origin` is what the caller passed. */
+export type FolderChange =
+  | { readonly kind: 'added'; readonly uids: readonly Uid[]; readonly origin: unknown }
+  | {
+      readonly kind: 'flags';
+      readonly uids: readonly Uid[];
+      readonly modSeq: ModSeq;
+      readonly origin: unknown;
+    }
+  | {
+      readonly kind: 'expunged';
+      readonly uids: readonly Uid[];
+      readonly modSeq: ModSeq;
+      readonly origin: unknown;
+    }
+  /** The folder was deleted (or the mailbox was); the view yields nothing more. */
+  | { readonly kind: 'gone' };
+
+/** A live view of one folder. Shares the folder's state with every other view of it; closing is idempotent. */
+export interface FolderView {
+  readonly id: FolderId;
+  readonly uidValidity: UidValidity;
+  readonly uidNext: Uid;
+  readonly highestModSeq: ModSeq;
+  /** UIDs now in the folder, ascending. A copy: the caller owns it. */
+  uids(): Uint32Array;
+  /** Current flags of one message, or undefined when it is gone. Needs no key while the view is open. */
+  flags(uid: Uid): (MessageFlags & { readonly modSeq: ModSeq }) | undefined;
+  /** Keyword names in use in this folder, for FLAGS and PERMANENTFLAGS. */
+  keywords(): readonly string[];
+  /**
+   * RFC 3501 §2.3.2: UIDs at or above the returned one are \Recent for the session that called this (read-write
+   * sessions claim; later sessions get a higher mark). Read-only sessions pass `claim: false`.
+   */
+  recentFrom(claim: boolean): Promise<Uid>;
+  close(): void;
+}
+
+export type FlagOperation = 'replace' | 'add' | 'remove';
+
+export interface FlagChange {
+  readonly operation: FlagOperation;
+  readonly flags: MessageFlags;
+  /** RFC 7162 §3.1.3: leave alone, and report in `modified`, messages whose modseq is greater. */
+  readonly unchangedSince?: ModSeq;
+  /** Echoed in the FolderChange, so that a session can tell its own changes. */
+  readonly origin?: unknown;
+}
+
+export interface CopyResult {
+  readonly uidValidity: UidValidity;
+  /** Source UIDs that existed, ascending, and for each its UID in the target. */
+  readonly source: readonly Uid[];
+  readonly target: readonly Uid[];
+}
+
+export interface QuotaUsage {
+  readonly storageOctets: number;
+  readonly storageLimitOctets: number | null;
+  readonly messages: number;
+}
+
+/** One message placed in one mailbox by a delivery. */
+export interface Placement {
+  readonly handle: DeliverHandle;
+  /** A role that the mailbox lacks falls back to INBOX. */
+  readonly folder: FolderRole;
+}
+
+export interface DeliveryOutcome {
+  readonly mailbox: MailboxId;
+  /** Absent when placed; RefusedError 'over-quota' or 'nonexistent', or IntegrityError, otherwise. */
+  readonly error?: Error;
+}
+
+export interface AppendItem {
+  readonly message: SealedMessage;
+  readonly flags: MessageFlags;
+  readonly internalDate: Date;
+}
+
+export interface MailStore {
+  /**
+   * Places one sealed message in each mailbox, all in one durable record; ciphertext is shared between them.
+   * Resolves after the record is durable. A mailbox that refuses (quota) does not stop the others.
+   * @throws UnavailableError, with nothing placed anywhere.
+   */
+  deliver(message: SealedMessage, placements: readonly Placement[]): Promise<readonly DeliveryOutcome[]>;
+  /** Whether `sizeOctets` more would fit now: the RCPT-time check. Needs no key. */
+  hasRoom(handle: DeliverHandle, sizeOctets: number): Promise<boolean>;
+  /**
+   * Makes the mailbox's directory, index and standard folders (all subscribed). Idempotent by mailbox id.
+   * Durable when it resolves. Takes the owner handle because folder names are sealed.
+   */
+  createMailbox(owner: OwnerHandle): Promise<void>;
+  /** Removes the mailbox and all its mail. Durable when it resolves; sessions see 'gone'. */
+  removeMailbox(handle: MaintenanceHandle): Promise<void>;
+  /** @throws RefusedError 'nonexistent' when there is no such mailbox. */
+  openMailbox(owner: OwnerHandle): Promise<Mailbox>;
+  /** Waits for what is in flight, makes a checkpoint, closes files. */
+  close(): Promise<void>;
+}
+
+/**
+ * One opened mailbox, for one session. Every method that yields or takes names, keywords or message content needs the
+ * owner's lease and may throw RefusedError 'key-denied' or UnavailableError 'key-service-down'.
+ */
+export interface Mailbox {
+  readonly id: MailboxId;
+  listFolders(): Promise<readonly FolderInfo[]>;
+  /** Subscribed names, those of folders that are gone included (RFC 9051 §6.3.7). */
+  listSubscriptions(): Promise<readonly (readonly string[])[]>;
+  /** @throws RefusedError 'nonexistent'. Names compare octet-exact, INBOX case-insensitively. */
+  findFolder(path: readonly string[]): Promise<FolderInfo>;
+  /**
+   * Creates the folder and missing parents. @throws RefusedError 'already-exists', 'invalid', 'too-many'.
+   */
+  createFolder(path: readonly string[], role?: FolderRole): Promise<FolderInfo>;
+  /** @throws RefusedError 'nonexistent', 'cannot' (INBOX; a non-selectable name with children). */
+  removeFolder(path: readonly string[]): Promise<void>;
+  /** RFC 9051 §6.3.6: children move along; INBOX is special: its messages move to a new folder. */
+  renameFolder(from: readonly string[], to: readonly string[]): Promise<void>;
+  /** Subscribing to a name that does not exist is allowed. */
+  setSubscribed(path: readonly string[], isSubscribed: boolean): Promise<void>;
+  status(folder: FolderId): Promise<FolderStatus>;
+  quota(): Promise<QuotaUsage>;
+
+  openFolder(folder: FolderId, onChange: (change: FolderChange) => void): Promise<FolderView>;
+  /** Appends all or none; resolves when durable. UIDs ascend in the order given. */
+  append(
+    folder: FolderId,
+    items: readonly AppendItem[],
+    origin?: unknown,
+  ): Promise<{ uidValidity: UidValidity; uids: readonly Uid[] }>;
+  /** Resolves when durable. UIDs that are gone are skipped and reported in `missing`. */
+  storeFlags(
+    folder: FolderId,
+    uids: readonly Uid[],
+    change: FlagChange,
+  ): Promise<{ modSeq: ModSeq; changed: readonly Uid[]; modified: readonly Uid[]; missing: readonly Uid[] }>;
+  /** Never re-seals: the target shares the sealed octets. All or none; resolves when durable. */
+  copy(folder: FolderId, uids: readonly Uid[], target: FolderId, origin?: unknown): Promise<CopyResult>;
+  /** One durable step: no moment at which a message is in both or in neither. */
+  move(folder: FolderId, uids: readonly Uid[], target: FolderId, origin?: unknown): Promise<CopyResult>;
+  /** Expunges those of `uids` that carry \Deleted (all of the folder's when null). Resolves when durable. */
+  expunge(folder: FolderId, uids: readonly Uid[] | null, origin?: unknown): Promise<readonly Uid[]>;
+
+  /** What the index knows of each UID that exists, ascending. Needs no lease. */
+  summaries(folder: FolderId, uids: Iterable<number>): Iterable<MessageSummary>;
+  /** Opens messages in the order given, reading ahead; UIDs that are gone are skipped. */
+  messages(folder: FolderId, uids: readonly Uid[], want: 'digest' | 'octets'): AsyncIterable<StoredMessage>;
+  close(): void;
+}
