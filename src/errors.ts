@@ -11,6 +11,8 @@ export type ErrorKind = 'protocol' | 'refused' | 'unavailable' | 'integrity';
 /** What a user or client did that cannot be granted. Stable: replies, logs and tests name these. */
 export type RefusedCode =
   | 'no-such-recipient'
+  | 'recipient-disabled'
+  | 'mail-loop'
   | 'nonexistent'
   | 'already-exists'
   | 'over-quota'

@@ -14,3 +14,218 @@ export const FRAME_OCTETS = 256 * KIB;
 export const RAW_MESSAGE_OCTETS = 64 * KIB;
 /** An age header has one stanza for us; 16 KiB holds any header that stock age writes for a handful of recipients. */
 export const AGE_HEADER_OCTETS = 16 * KIB;
+/** A hybrid recipient, the longest key we read, has 1,959 characters. */
+export const BECH32_CHARACTERS = 2 * KIB;
+/** Frames that inflate to at most this much are inflated on the loop: 60 µs, less than a thread's trip costs. */
+export const ZSTD_SYNC_OCTETS = 64 * KIB;
+
+// --- Store ---
+
+/** Bodies up to this many sealed octets travel inside the accept journal's record: one sync for body and index. */
+export const INLINE_BODY_OCTETS = MIB;
+/** One accept-journal segment: some seconds of full load, so that a checkpoint syncs in bulk and recovery stays short. */
+export const JOURNAL_SEGMENT_OCTETS = 64 * MIB;
+/** Segments in use at most; when the checkpoint lags this far behind, new operations wait for it. */
+export const JOURNAL_SEGMENTS = 8;
+/** One record must fit a segment with room to spare: a message of 1 MiB to about 10,000 mailboxes. */
+export const JOURNAL_RECORD_OCTETS = 48 * MIB;
+/** Octets waiting for one sync: bounds memory when the disk stalls; beyond it new operations are refused as busy. */
+export const JOURNAL_QUEUE_OCTETS = 64 * MIB;
+/** A quiet store is checkpointed this long after its last change, so that a crash replays little. */
+export const CHECKPOINT_IDLE_MS = 5_000;
+/** Bodies written side by side by a checkpoint: the disk syncs sixteen files at once seven times faster than singly. */
+export const CHECKPOINT_CONCURRENCY = 12;
+/** Sealed octets that a checkpoint holds in memory before it writes them. */
+export const CHECKPOINT_BATCH_OCTETS = 4 * MIB;
+/** Indexes that the checkpoint thread keeps open. */
+export const CHECKPOINT_INDEXES = 64;
+/** Space kept free for indexes, logs and expunges: below it, deliveries and appends are refused with disk-full. */
+export const DISK_RESERVE_OCTETS = 256 * MIB;
+/** How often free space is looked at. */
+export const DISK_CHECK_MS = 1_000;
+/** SQLite indexes open at once: three descriptors each, well below the usual soft limit of 1,024. */
+export const OPEN_INDEXES = 256;
+/** Mailboxes whose counters and folder rows stay in memory though nobody uses them. */
+export const IDLE_MAILBOX_OWNERS = 2_048;
+/** Folders of one mailbox: LIST opens every sealed name. */
+export const FOLDERS_PER_MAILBOX = 10_000;
+/** Octets of a folder's whole path: what Dovecot allows is 4,096, and one sealed name stays one small object. */
+export const FOLDER_PATH_OCTETS = 1_024;
+/** Levels of a folder's path. */
+export const FOLDER_DEPTH = 32;
+/** Keywords of one mailbox: every open folder keeps the table of their names. */
+export const KEYWORDS_PER_MAILBOX = 1_000;
+/** Octets of one keyword's name. */
+export const KEYWORD_OCTETS = 128;
+/** Messages opened ahead of the one being sent: hides the disk, and bounds memory to some MiB a FETCH. */
+export const READ_AHEAD_MESSAGES = 32;
+/** File keys remembered under one lease: 16 octets each, about 10 MB with their table. */
+export const FILE_KEYS_PER_LEASE = 65_536;
+/** A step of store work that covers many mailboxes or messages yields to the event loop after this long. */
+export const LOOP_SLICE_MS = 8;
+/** A mailbox's snapshot is at most this much older than its last checkpointed change. */
+export const SNAPSHOT_INTERVAL_MS = 10 * 60_000;
+
+// --- IMAP grammar ---
+
+/** Text of one command. RFC 7162 §4 asks for 8,192 at least; clients send UID lists of tens of kilobytes. */
+export const IMAP_LINE_OCTETS = 64 * KIB;
+/** The same before authentication: LOGIN, ID and a SASL response with a bearer token fit. */
+export const IMAP_PREAUTH_LINE_OCTETS = 8 * KIB;
+/** One literal kept in memory: names, search terms, credentials. Message literals are streamed. */
+export const IMAP_LITERAL_OCTETS = 64 * KIB;
+export const IMAP_PREAUTH_LITERAL_OCTETS = 4 * KIB;
+/** All literals of one command kept in memory. */
+export const IMAP_COMMAND_LITERAL_OCTETS = 256 * KIB;
+export const IMAP_PREAUTH_COMMAND_LITERAL_OCTETS = 8 * KIB;
+/** Literals of one command: a search over many fields has a dozen. */
+export const IMAP_LITERALS = 256;
+/** A refused non-synchronizing literal up to this size is read and dropped; beyond it the connection is closed. */
+export const IMAP_SWALLOW_OCTETS = 64 * MIB;
+export const IMAP_PREAUTH_SWALLOW_OCTETS = 64 * KIB;
+/** Ranges of one sequence set: a client that lists every second of 30,000 UIDs, one by one, fits in a line. */
+export const IMAP_SEQUENCE_RANGES = 16_384;
+/** Parentheses, NOT and OR within each other in SEARCH: the parser and the evaluator recurse. */
+export const IMAP_SEARCH_DEPTH = 50;
+/** Search keys of one command. */
+export const IMAP_SEARCH_KEYS = 1_000;
+/** Items, flags, fields, patterns of one parenthesized list. */
+export const IMAP_LIST_ITEMS = 1_000;
+/** RFC 2971 §3.3: at most 30 pairs, field names of 30 octets, values of 1,024. */
+export const IMAP_ID_PAIRS = 30;
+export const IMAP_ID_FIELD_OCTETS = 30;
+export const IMAP_ID_VALUE_OCTETS = 1_024;
+
+// --- Keys ---
+
+/** What a key service wraps at most: AWS KMS's Encrypt takes 4,096 octets under SYMMETRIC_DEFAULT. */
+export const WRAPPED_CLEAR_OCTETS = 4096;
+/** Pairs in an encryption context: a KMS grant constrains at most 8. */
+export const CONTEXT_PAIRS = 8;
+/** One call to a key service, its own retries included; a client that waits longer has given up. */
+export const KEY_SERVICE_DEADLINE_MS = 10_000;
+/** Calls in flight to the key service while many keys are made: fills the latency, spares the account's quota. */
+export const KEY_SERVICE_CALLS = 16;
+/** Mailboxes whose keys one transaction publishes: each half of it keeps the loop for some milliseconds. */
+export const KEY_BATCH = 64;
+/** A lease ends this long after its last use ... */
+export const LEASE_IDLE_MS = 60_000;
+/** ... and this long after the key service's unwrap in any case: how fast a withdrawn KMS right takes effect. */
+export const LEASE_ABSOLUTE_MS = 300_000;
+/** Verified recipients kept in memory, some 3 KB each; an Ed25519 verification costs 0.1 ms. */
+export const RECIPIENT_CACHE_ENTRIES = 20_000;
+/** Space is written ahead in the key-use journal in these steps. */
+export const USE_JOURNAL_STEP_OCTETS = MIB;
+/** The next step is written when less than this is left: 600 records, so that none waits for it. */
+export const USE_JOURNAL_AHEAD_OCTETS = 256 * KIB;
+/** Kept back from intents on a full disk, so that what was begun can still be recorded. */
+export const USE_JOURNAL_RESERVE_OCTETS = 64 * KIB;
+/** Records that nobody waits for are synced together after at most this long. */
+export const USE_JOURNAL_LAZY_MS = 100;
+/** Characters of a text field (principal, address, reason) in the journal: an address has at most 254. */
+export const USE_JOURNAL_FIELD_CHARS = 320;
+
+// --- Message ---
+
+/** Octets of one entity's header that are read as header; what follows is body. The longest seen in the wild are 100 KiB. */
+export const HEADER_OCTETS = 256 * KIB;
+/**
+ * Octets of header read over the whole message. They come back in ENVELOPE and BODYSTRUCTURE, so this keeps a message
+ * made of headers from becoming a digest as large as itself. Entities beyond it are opaque.
+ */
+export const TOTAL_HEADER_OCTETS = 512 * KIB;
+/**
+ * MIME entities read in a message, embedded messages included; boundaries after the last are text. Each costs some 200
+ * octets of digest that every client fetches; the largest digests of mailing lists have some hundred.
+ */
+export const MESSAGE_PARTS = 2_000;
+/** Addresses of one header field that ENVELOPE shows. The header itself keeps them all. */
+export const ADDRESSES_PER_FIELD = 2_000;
+/** Parameters of one Content-Type or Content-Disposition; RFC 2231 pieces count each. */
+export const PARAMETERS_PER_FIELD = 200;
+/** Levels of multiparts and embedded messages that are entered; real mail stays below 20. Bounds recursion. */
+export const PART_DEPTH = 50;
+/** RFC 2046 §5.1.1 allows 70; some senders use more. A longer boundary parameter counts as missing. */
+export const BOUNDARY_OCTETS = 250;
+/** Strings longer than this are sent as literals: RFC 7162 §4 suggests 8,192 octets a line, and lines hold many strings. */
+export const QUOTED_STRING_OCTETS = 1000;
+/** Octets of a part's body (as transferred) that SEARCH reads: so much HTML takes 16 ms to decode, any other text less. */
+export const SEARCH_PART_OCTETS = 512 * KIB;
+/** Octets of the first text part's body from which the preview is made: HTML mail has kilobytes of style first. */
+export const PREVIEW_SOURCE_OCTETS = 16 * KIB;
+/** RFC 8970 §3.1: a preview has at most 200 characters. */
+export const PREVIEW_CHARACTERS = 200;
+
+// --- Delivery ---
+
+/** One incoming message held in clear in memory; what is larger waits in an encrypted temporary file. */
+export const SPOOL_MESSAGE_OCTETS = 2 * MIB;
+/** All incoming messages held in memory together; beyond it even small ones go to temporary files. */
+export const SPOOL_MEMORY_OCTETS = 64 * MIB;
+/** One encrypted block of a temporary file: large enough for the cipher, small enough for a thousand clients at once. */
+export const SPOOL_BLOCK_OCTETS = 64 * KIB;
+/** A header section is read whole, to add trace fields and count hops. Postfix truncates at 100 KiB; Exchange allows 256. */
+export const HEADER_SECTION_OCTETS = 256 * KIB;
+/** RFC 5321 §6.3 asks for at least 100 hops; no path has 50 (Postfix's hopcount_limit is 50 too). */
+export const RECEIVED_FIELDS = 50;
+/** Messages above RAW_MESSAGE_OCTETS that are sealed at the same time: each holds a few frames. */
+export const LARGE_MESSAGES_AT_ONCE = 4;
+
+// --- SMTP ---
+
+/** Default size of a message, announced by SIZE (RFC 1870). What large providers take from outside. */
+export const SMTP_MESSAGE_OCTETS = 50 * MIB;
+/** Octets of a refused, oversized message that are read and dropped before the connection is closed. */
+export const SMTP_SWALLOW_OCTETS = 64 * MIB;
+/** RFC 5321 §4.5.3.1.8 asks for at least 100. */
+export const SMTP_RECIPIENTS = 1_000;
+/** RFC 5321 §4.5.3.1.4 gives 512 and extensions some hundred more; senders with long VERP addresses reach 1 KiB. */
+export const SMTP_COMMAND_OCTETS = 2 * KIB;
+/** RFC 4954 §4: a client may send 12,288 octets in a line of an AUTH exchange. */
+export const SMTP_AUTH_LINE_OCTETS = 12_288;
+/** RFC 5321 §4.5.3.2.7: a server waits at least five minutes for the next command. */
+export const SMTP_IDLE_MS = 5 * 60_000;
+/** One DATA from first to last octet: 50 MB over a line of 256 kbit/s. A client that trickles ends here. */
+export const SMTP_DATA_MS = 30 * 60_000;
+/** Connections of one listener. Each costs about 50 KB. */
+export const SMTP_CONNECTIONS = 1_000;
+/** Connections from one address (IPv6: one /64): a busy relay keeps some dozens. */
+export const SMTP_CONNECTIONS_PER_ADDRESS = 100;
+/** Refused commands since the last accepted message: a client that guesses recipients ends here. Postfix's is 20. */
+export const SMTP_ERRORS = 50;
+/** Commands before AUTH on submission: EHLO, STARTTLS, EHLO and some tries. */
+export const SMTP_UNAUTHENTICATED_COMMANDS = 20;
+
+// --- IMAP sessions ---
+
+/** Octets of responses that are put together before they are written: fewer system calls, and bounded. */
+export const IMAP_OUTPUT_BATCH_OCTETS = 128 * KIB;
+/** Octets of one FETCH item above which they go out frame by frame instead of in one buffer. */
+export const IMAP_STREAM_OCTETS = 256 * KIB;
+/** Messages whose \Seen one FETCH sets in one durable step, before it sends them. */
+export const IMAP_SEEN_BATCH = 256;
+/** Octets that a client may send ahead of the command that runs; beyond it nothing more is read from its socket. */
+export const IMAP_PIPELINE_OCTETS = 64 * KIB;
+/** Size of one appended message: what most senders on the Internet stay below. */
+export const IMAP_APPEND_OCTETS = 64 * MIB;
+/** From the connection to a login: a person may type it, an idle probe may not hold a slot for long. */
+export const IMAP_PREAUTH_MS = 120_000;
+/** RFC 9051 §5.4: at least 30 minutes without a command; a little more for clients that renew IDLE just in time. */
+export const IMAP_AUTOLOGOUT_MS = 31 * 60_000;
+/** Time without any progress in the middle of a command or a literal, or of a reader that takes nothing. */
+export const IMAP_STALL_MS = 5 * 60_000;
+/** In IDLE, a sign of life before NAT tables forget the connection. */
+export const IMAP_KEEPALIVE_MS = 120_000;
+/** From STARTTLS or an accepted connection to a finished TLS handshake. */
+export const IMAP_HANDSHAKE_MS = 30_000;
+/** From BYE at shutdown to the end of the connection. */
+export const IMAP_CLOSE_MS = 5_000;
+/** Commands in a row that are answered BAD before the client counts as broken, or as no IMAP client at all. */
+export const IMAP_BAD_COMMANDS = 20;
+export const IMAP_PREAUTH_BAD_COMMANDS = 5;
+/** Failed logins of one connection; the delays between them are the authenticator's. */
+export const IMAP_FAILED_LOGINS = 5;
+/** Connections of one server, of one address and of one user: mail clients hold up to a dozen each. */
+export const IMAP_CONNECTIONS = 20_000;
+export const IMAP_CONNECTIONS_PER_ADDRESS = 500;
+export const IMAP_CONNECTIONS_PER_USER = 64;

@@ -1,5 +1,9 @@
 /**
- * A lease: the right to hold a mailbox's opened keys in memory until a moment. DESIGN invariant 4.
+ * A lease: the right to hold a mailbox's opened keys in memory until a moment.
+ *
+ * Take the keys from the lease where they are used and never hold `identity`, `indexKey` or a memo over an await: the
+ * lease may end meanwhile, and the octets of the index key are zeroed then. Long work asks its handle for the lease
+ * again, message by message.
  */
 import type { MailboxId } from '../ids.ts';
 import type { Identity } from '../seal/recipient.ts';
@@ -7,6 +11,7 @@ import type { Identity } from '../seal/recipient.ts';
 export interface Lease {
   readonly mailbox: MailboxId;
   readonly epoch: number;
+  /** @throws UnavailableError 'timeout' once the lease has ended; so do `indexKey` and `memo`. */
   readonly identity: Identity;
   /** 32 octets; seals names, keywords and (later) pages. */
   readonly indexKey: Uint8Array;

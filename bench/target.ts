@@ -1,0 +1,26 @@
+/** What a benchmark needs of a server: where it listens, who has a mailbox, and what its answers promise. */
+
+export interface Target {
+  /** The column's heading. */
+  readonly name: string;
+  /** Programs and versions. */
+  readonly versions: string;
+  /** What is on stable storage when it says 250, and how mail lies there: one sentence. */
+  readonly promises: string;
+  /** Plain SMTP on 127.0.0.1. */
+  readonly smtpPort: number;
+  /** IMAP with TLS from the first octet, on 127.0.0.1. */
+  readonly imapsPort: number;
+  /** IMAP on 127.0.0.1 that allows LOGIN without TLS. */
+  readonly imapPort: number;
+  readonly users: readonly TargetUser[];
+  stop(): Promise<void>;
+}
+
+export interface TargetUser {
+  readonly address: string;
+  readonly password: string;
+}
+
+/** How many mailboxes the workloads of workloads.ts want. */
+export const USERS = 16;

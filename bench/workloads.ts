@@ -1,0 +1,216 @@
+/** The workloads of the benchmark: each measures one target once. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ImapConnection, type Transport } from './imap-client.ts';
+import { makeMessage } from './messages.ts';
+import { SmtpConnection } from './smtp-client.ts';
+import { type Target, type TargetUser, USERS } from './target.ts';
+
+const KIB = 1024;
+const SENDER = 'sender@sender.test';
+/** These hold the messages that are read; all others are delivered to. */
+const READERS = 4;
+/** Fast enough to cost under 1 % of a measurement, slow enough not to load the server. */
+const POLL_MS = 10;
+/** A target whose mail is not there by then has lost it. */
+const ARRIVAL_DEADLINE_MS = 120_000;
+/** Short transfers repeat until this much time has passed, so that the clock's grain and jitter do not matter. */
+const SHORTEST_FETCH_MS = 1000;
+
+/** Sizes of one run. */
+export interface Scale {
+  readonly rounds: number;
+  /** Messages of one delivery measurement. */
+  readonly deliveries: number;
+  /** Messages in each folder that is read. */
+  readonly folderMessages: number;
+  /** Notifications of one measurement. */
+  readonly notifications: number;
+}
+
+export interface Workload {
+  readonly name: string;
+  /** What it measures, in the order in which measure() gives them. */
+  readonly measures: readonly Measure[];
+  /** Once for each target, not measured. */
+  prepare?(target: Target, scale: Scale): Promise<void>;
+  measure(target: Target, scale: Scale): Promise<readonly number[]>;
+}
+
+export interface Measure {
+  readonly name: string;
+  readonly unit: string;
+  readonly better: 'more' | 'less';
+}
+
+export const WORKLOADS: readonly Workload[] = [
+  deliver(2 * KIB, 10),
+  deliver(2 * KIB, 50),
+  deliver(20 * KIB, 10),
+  deliver(20 * KIB, 50),
+  bulkFetch(20 * KIB, 1, 'tls'),
+  bulkFetch(20 * KIB, READERS, 'tls'),
+  bulkFetch(20 * KIB, 1, 'clear'),
+  bulkFetch(20 * KIB, READERS, 'clear'),
+  notify(),
+];
+
+function deliver(sizeOctets: number, connections: number): Workload {
+  const load = `${sizeOctets / KIB} KB, ${connections} connections`;
+  return {
+    name: `SMTP ${load}`,
+    measures: [
+      { name: `SMTP acknowledged, ${load}`, unit: 'messages/s', better: 'more' },
+      { name: `SMTP until in the mailbox, ${load}`, unit: 'messages/s', better: 'more' },
+    ],
+    async measure(target, { deliveries }) {
+      const { acknowledgedMs, arrivedMs } = await deliverAll(target, {
+        recipients: target.users.slice(READERS, USERS),
+        messages: Array.from({ length: deliveries }, (_, seed) => makeMessage(sizeOctets, seed)),
+        connections,
+      });
+      return [deliveries / (acknowledgedMs / 1000), deliveries / (arrivedMs / 1000)];
+    },
+  };
+}
+
+function bulkFetch(sizeOctets: number, connections: number, transport: Transport): Workload {
+  const how = transport === 'tls' ? 'TLS' : 'in clear';
+  const load = `${sizeOctets / KIB} KB, ${connections} ${connections === 1 ? 'connection' : 'connections'}, ${how}`;
+  const readers = (target: Target): readonly TargetUser[] => target.users.slice(0, connections);
+  return {
+    name: `FETCH ${load}`,
+    measures: [
+      { name: `bulk FETCH, ${load}`, unit: 'MB/s', better: 'more' },
+      { name: `bulk FETCH, ${load}`, unit: 'messages/s', better: 'more' },
+    ],
+    async prepare(target, { folderMessages }) {
+      const empty: TargetUser[] = [];
+      for (const reader of readers(target)) {
+        await withImap(target, reader, async (imap) => {
+          if ((await imap.messagesIn('INBOX')) < folderMessages) empty.push(reader);
+        });
+      }
+      if (empty.length === 0) return;
+      await deliverAll(target, {
+        recipients: empty,
+        messages: Array.from({ length: folderMessages * empty.length }, (_, seed) =>
+          makeMessage(sizeOctets, seed),
+        ),
+        connections: 10,
+      });
+    },
+    async measure(target, { folderMessages }) {
+      const sessions = await Promise.all(
+        readers(target).map((reader) => openImap(target, reader, transport)),
+      );
+      await Promise.all(sessions.map((imap) => imap.command('SELECT INBOX')));
+      const start = performance.now();
+      let octets = 0;
+      let messages = 0;
+      do {
+        const all = await Promise.all(sessions.map((imap) => imap.command('UID FETCH 1:* BODY.PEEK[]')));
+        for (const literals of all) {
+          if (literals.count !== folderMessages) {
+            throw new Error(`FETCH gave ${literals.count} of ${folderMessages} messages.`);
+          }
+          octets += literals.octets;
+          messages += literals.count;
+        }
+      } while (performance.now() - start < SHORTEST_FETCH_MS);
+      const seconds = (performance.now() - start) / 1000;
+      await Promise.all(sessions.map((imap) => imap.close()));
+      return [octets / 1e6 / seconds, messages / seconds];
+    },
+  };
+}
+
+function notify(): Workload {
+  return {
+    name: 'notification',
+    measures: [{ name: 'end of DATA to EXISTS in IDLE', unit: 'ms', better: 'less' }],
+    async measure(target, { notifications }) {
+      const recipient = target.users[READERS]!;
+      const smtp = await SmtpConnection.open(target.smtpPort);
+      const samples = await withImap(target, recipient, async (imap) => {
+        await imap.command('SELECT INBOX');
+        const latencies: number[] = [];
+        for (let seed = 0; seed < notifications; seed++) {
+          const endIdle = await imap.idle();
+          const told = new Promise<number>((resolve) => {
+            imap.onLine = (line) => {
+              if (/^\* \d+ EXISTS$/.test(line)) resolve(performance.now());
+            };
+          });
+          const { sentAt } = await smtp.send(SENDER, recipient.address, makeMessage(2 * KIB, seed));
+          latencies.push((await told) - sentAt);
+          await endIdle();
+        }
+        return latencies;
+      });
+      await smtp.close();
+      return [median(samples)];
+    },
+  };
+}
+
+/**
+ * Sends messages, spread over recipients and connections, and waits until all are in their mailboxes. Connecting is
+ * not in the times.
+ */
+async function deliverAll(
+  target: Target,
+  load: {
+    readonly recipients: readonly TargetUser[];
+    readonly messages: readonly Buffer[];
+    readonly connections: number;
+  },
+): Promise<{ acknowledgedMs: number; arrivedMs: number }> {
+  const { recipients, messages, connections } = load;
+  const watchers = await Promise.all(recipients.map((recipient) => openImap(target, recipient)));
+  const before = await Promise.all(watchers.map((imap) => imap.messagesIn('INBOX')));
+  const senders = await Promise.all(
+    Array.from({ length: connections }, () => SmtpConnection.open(target.smtpPort)),
+  );
+
+  const start = performance.now();
+  let next = 0;
+  await Promise.all(
+    senders.map(async (smtp) => {
+      for (let index = next++; index < messages.length; index = next++) {
+        await smtp.send(SENDER, recipients[index % recipients.length]!.address, messages[index]!);
+      }
+    }),
+  );
+  const acknowledgedMs = performance.now() - start;
+
+  for (const [index, imap] of watchers.entries()) {
+    const share = Math.ceil((messages.length - index) / recipients.length);
+    while ((await imap.messagesIn('INBOX')) < before[index]! + share) {
+      if (performance.now() - start > ARRIVAL_DEADLINE_MS) throw new Error(`${target.name} lost mail.`);
+      await sleep(POLL_MS);
+    }
+  }
+  const arrivedMs = performance.now() - start;
+  await Promise.all([...senders, ...watchers].map((connection) => connection.close()));
+  return { acknowledgedMs, arrivedMs };
+}
+
+const openImap = (target: Target, user: TargetUser, transport: Transport = 'tls'): Promise<ImapConnection> =>
+  ImapConnection.open(transport === 'tls' ? target.imapsPort : target.imapPort, transport, user);
+
+async function withImap<T>(
+  target: Target,
+  user: TargetUser,
+  use: (imap: ImapConnection) => Promise<T>,
+): Promise<T> {
+  const imap = await openImap(target, user);
+  const result = await use(imap);
+  await imap.close();
+  return result;
+}
+
+export function median(samples: readonly number[]): number {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

@@ -1,0 +1,157 @@
+/**
+ * From an accepted message to the mailboxes of its recipients. Sealed once for each organization, handed to the store in
+ * one call for all its mailboxes: one body, one header each, one durable record. There is no path on which a message is
+ * stored that was not sealed; whatever goes wrong is thrown, and the edge answers that the sender shall keep it.
+ */
+import { RefusedError } from '../errors.ts';
+import type { MailboxId, OrganizationId } from '../ids.ts';
+import { LARGE_MESSAGES_AT_ONCE, RAW_MESSAGE_OCTETS } from '../limits.ts';
+import type { SealedMessage } from '../seal/sealed-message.ts';
+import type { MailStore, Placement } from '../store/types.ts';
+import { type Acceptance, acceptStream, acceptWhole } from './acceptance.ts';
+import { Gate } from './gate.ts';
+import { discardSealed, type SealOptions, sealMessage } from './seal-message.ts';
+import type { Spool } from './spool.ts';
+
+export interface Delivery {
+  /** Complete. Stays the caller's, who closes it. */
+  readonly message: Spool;
+  readonly acceptance: Acceptance;
+  /** One entry for each recipient that was accepted, in order: the mailboxes it stands for, at least one. */
+  readonly recipients: readonly (readonly Placement[])[];
+  /**
+   * Who can be answered: 'all' recipients with one reply (SMTP), so that nothing is delivered unless all have room, or
+   * 'each' for itself (LMTP).
+   */
+  readonly answers: 'all' | 'each';
+}
+
+/** One recipient's: null when at least one of its mailboxes has the message. */
+export type RecipientOutcome = Error | null;
+
+export interface DelivererOptions extends SealOptions {
+  readonly store: Pick<MailStore, 'deliver' | 'hasRoom'>;
+}
+
+export class Deliverer {
+  readonly #options: DelivererOptions;
+  readonly #large = new Gate(LARGE_MESSAGES_AT_ONCE);
+
+  constructor(options: DelivererOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @returns One outcome for each recipient; what is null is durable.
+   * @throws RefusedError when the message itself is refused ('mail-loop', 'too-big', 'over-quota' of an 'all' delivery), or
+   *   whatever sealing throws: nothing was stored then.
+   */
+  async deliver(delivery: Delivery): Promise<RecipientOutcome[]> {
+    const placements = distinctPlacements(delivery.recipients);
+    if (delivery.answers === 'all' && placements.size > 1) await this.#refuseUnlessAllHaveRoom(delivery);
+    const sealed = await this.#sealForEach(delivery, byOrganization(placements.values()));
+    const failures = await this.#store(sealed);
+    return delivery.recipients.map((recipient) => outcomeOf(recipient, failures));
+  }
+
+  async #refuseUnlessAllHaveRoom({ recipients, message }: Delivery): Promise<void> {
+    for (const recipient of recipients) {
+      if (!(await hasRoomForSome(this.#options.store, recipient, message.sizeOctets))) {
+        throw new RefusedError('over-quota', 'The mailbox of a recipient is full');
+      }
+    }
+  }
+
+  async #sealForEach(
+    delivery: Delivery,
+    organizations: readonly (readonly Placement[])[],
+  ): Promise<{ message: SealedMessage; placements: readonly Placement[] }[]> {
+    const sealed: { message: SealedMessage; placements: readonly Placement[] }[] = [];
+    try {
+      for (const placements of organizations) {
+        sealed.push({ message: await this.#seal(delivery), placements });
+      }
+      return sealed;
+    } catch (error) {
+      for (const { message } of sealed) await discardSealed(message);
+      throw error;
+    }
+  }
+
+  /** Small messages in one step each, so that thousands a second pass; large ones a few at a time, frame by frame. */
+  #seal({ message, acceptance }: Delivery): Promise<SealedMessage> {
+    const whole = message.sizeOctets <= RAW_MESSAGE_OCTETS ? message.whole() : null;
+    if (whole !== null) return sealMessage(acceptWhole(whole, acceptance), this.#options);
+    return this.#large.pass(async () =>
+      sealMessage(await acceptStream(message.chunks(), acceptance), this.#options),
+    );
+  }
+
+  /** @returns Why a mailbox did not get the message, for those that did not. */
+  async #store(
+    sealed: readonly { message: SealedMessage; placements: readonly Placement[] }[],
+  ): Promise<Map<MailboxId, Error>> {
+    const failures = new Map<MailboxId, Error>();
+    await Promise.all(
+      sealed.map(async ({ message, placements }) => {
+        let isTaken = false;
+        try {
+          for (const { mailbox, error } of await this.#options.store.deliver(message, placements)) {
+            if (error === undefined) isTaken = true;
+            else failures.set(mailbox, error);
+          }
+        } catch (error) {
+          for (const { handle } of placements) failures.set(handle.mailbox, error as Error);
+        }
+        if (isTaken) message.forget();
+        else await discardSealed(message);
+      }),
+    );
+    return failures;
+  }
+}
+
+/** Whether `octets` more fit at least one of a recipient's mailboxes: a group is not refused for one full member. */
+export async function hasRoomForSome(
+  store: Pick<MailStore, 'hasRoom'>,
+  recipient: readonly Placement[],
+  octets: number,
+): Promise<boolean> {
+  for (const { handle } of recipient) if (await store.hasRoom(handle, octets)) return true;
+  return false;
+}
+
+/** A mailbox that is addressed twice (by an alias and a group, say) gets one copy, where its first address wants it. */
+function distinctPlacements(recipients: readonly (readonly Placement[])[]): Map<MailboxId, Placement> {
+  const placements = new Map<MailboxId, Placement>();
+  for (const recipient of recipients) {
+    for (const placement of recipient) {
+      if (!placements.has(placement.handle.mailbox)) placements.set(placement.handle.mailbox, placement);
+    }
+  }
+  return placements;
+}
+
+/** No ciphertext is shared between organizations. */
+function byOrganization(placements: Iterable<Placement>): Placement[][] {
+  const groups = new Map<OrganizationId, Placement[]>();
+  for (const placement of placements) {
+    const group = groups.get(placement.handle.organization);
+    if (group === undefined) groups.set(placement.handle.organization, [placement]);
+    else group.push(placement);
+  }
+  return [...groups.values()];
+}
+
+function outcomeOf(
+  recipient: readonly Placement[],
+  failures: ReadonlyMap<MailboxId, Error>,
+): RecipientOutcome {
+  let first: Error | null = null;
+  for (const { handle } of recipient) {
+    const failure = failures.get(handle.mailbox);
+    if (failure === undefined) return null;
+    first ??= failure;
+  }
+  return first;
+}

@@ -1,0 +1,18 @@
+/** ENABLE, RFC 5161; CONDSTORE by it, RFC 7162 §3.1. */
+import type { EnableCommand } from '../wire/ast.ts';
+import { AUTHENTICATED, type CommandSpec, ok } from './context.ts';
+
+export const enable: CommandSpec<EnableCommand> = {
+  states: AUTHENTICATED,
+  run(command, context) {
+    const enabled: string[] = [];
+    for (const capability of command.capabilities) {
+      if (capability === 'CONDSTORE' && !context.isCondstore) {
+        context.isCondstore = true;
+        enabled.push(capability);
+      }
+    }
+    context.out.text(`* ENABLED${enabled.map((name) => ` ${name}`).join('')}\r\n`);
+    return ok('Enabled.');
+  },
+};

@@ -1,0 +1,103 @@
+/** SEARCH, RFC 3501 §6.4.4; RETURN options (ESEARCH), RFC 4731; MODSEQ, RFC 7162 §3.1.5 and §3.1.6. */
+import { ProtocolError } from '../../errors.ts';
+import type { Uid } from '../../ids.ts';
+import type { SearchCommand, SearchKey } from '../wire/ast.ts';
+import { printString } from '../wire/printer.ts';
+import { printSequenceSet, sequenceSetOf } from '../wire/sequence-set.ts';
+import { type CommandContext, type CommandSpec, ok, SELECTED } from './context.ts';
+import { type Candidate, compileSearch, type SearchTest } from './search-key.ts';
+import { SearchedMessage } from './searched-message.ts';
+import { yieldingTo } from './yielding.ts';
+
+export const search: CommandSpec<SearchCommand> = {
+  states: SELECTED,
+  mayExpunge: (command) => command.isUid,
+  async run(command, context) {
+    if (command.returns?.includes('SAVE')) throw new ProtocolError('SEARCHRES is not offered.');
+    const withModSeq = mentionsModSeq(command.key);
+    if (withModSeq) context.isCondstore = true;
+    const { numbers, view } = context.selected;
+    const found = await findMessages(compileSearch(command.key, numbers), context);
+    const results = command.isUid ? found : found.map((uid) => numbers.sequenceOf(uid));
+    const highest = withModSeq
+      ? found.reduce((modSeq, uid) => Math.max(modSeq, view.flags(uid as Uid)?.modSeq ?? 0), 0)
+      : 0;
+    context.out.text(
+      command.returns === null ? searchResponse(results, highest) : esearchResponse(command, results, highest),
+    );
+    return ok('Search completed.');
+  },
+};
+
+function searchResponse(results: readonly number[], highestModSeq: number): string {
+  const numbers = results.length === 0 ? '' : ` ${results.join(' ')}`;
+  return `* SEARCH${numbers}${highestModSeq > 0 ? ` (MODSEQ ${highestModSeq})` : ''}\r\n`;
+}
+
+/** RFC 4731 §3.1: without a match, MIN, MAX and ALL are left out. */
+function esearchResponse(command: SearchCommand, results: readonly number[], highestModSeq: number): string {
+  let text = `* ESEARCH (TAG ${printString(command.tag)})${command.isUid ? ' UID' : ''}`;
+  for (const option of command.returns ?? []) {
+    if (option === 'COUNT') text += ` COUNT ${results.length}`;
+    else if (results.length === 0) continue;
+    else if (option === 'MIN') text += ` MIN ${results[0]}`;
+    else if (option === 'MAX') text += ` MAX ${results.at(-1)}`;
+    else if (option === 'ALL') text += ` ALL ${printSequenceSet(sequenceSetOf(results))}`;
+  }
+  return `${text}${highestModSeq > 0 ? ` MODSEQ ${highestModSeq}` : ''}\r\n`;
+}
+
+/** UIDs of the messages that pass, ascending. */
+async function findMessages(test: SearchTest, context: CommandContext): Promise<number[]> {
+  const found: number[] = [];
+  const doubtful = new Map<number, Candidate>();
+  const slice = yieldingTo();
+  for (const candidate of candidates(test.needsIndex, context)) {
+    const answer = test.quick(candidate);
+    if (answer === true) found.push(candidate.uid);
+    else if (answer === null) doubtful.set(candidate.uid, candidate);
+    const wait = slice.pause();
+    if (wait !== undefined) await wait;
+  }
+  if (doubtful.size === 0) return found;
+  const uids = Array.from(doubtful.keys()) as Uid[];
+  for await (const message of context.mailbox.messages(context.selected.id, uids, 'octets')) {
+    const candidate = doubtful.get(message.uid)!;
+    if (await test.full(candidate, new SearchedMessage(message, slice))) found.push(message.uid);
+    await slice.pause();
+  }
+  return found.sort((a, b) => a - b);
+}
+
+/** The messages that the client knows and that are there still. */
+function* candidates(needsIndex: boolean, context: CommandContext): Iterable<Candidate> {
+  const { numbers, view, id } = context.selected;
+  const known = numbers.all();
+  if (!needsIndex) {
+    for (const uid of known) {
+      const flags = view.flags(uid as Uid);
+      if (flags !== undefined) yield { uid, number: numbers.sequenceOf(uid), flags, summary: null };
+    }
+    return;
+  }
+  for (const summary of context.mailbox.summaries(id, known)) {
+    const flags = view.flags(summary.uid);
+    if (flags === undefined) continue;
+    yield { uid: summary.uid, number: numbers.sequenceOf(summary.uid), flags, summary };
+  }
+}
+
+function mentionsModSeq(key: SearchKey): boolean {
+  switch (key.key) {
+    case 'MODSEQ':
+      return true;
+    case 'AND':
+      return key.keys.some(mentionsModSeq);
+    case 'OR':
+      return mentionsModSeq(key.left) || mentionsModSeq(key.right);
+    case 'NOT':
+      return mentionsModSeq(key.operand);
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,46 @@
+/** SELECT and EXAMINE, RFC 3501 §6.3.1 and §6.3.2; CONDSTORE, RFC 7162 §3.1.8. */
+import { ProtocolError, RefusedError } from '../../errors.ts';
+import { Flag } from '../../store/types.ts';
+import type { SelectCommand } from '../wire/ast.ts';
+import {
+  highestModSeqCode,
+  uidNextCode,
+  uidValidityCode,
+  unseenCode,
+} from '../wire/response-code.ts';
+import { AUTHENTICATED, type CommandSpec, ok, type SelectedFolder } from './context.ts';
+import { pathOf } from './folder-name.ts';
+
+export const select: CommandSpec<SelectCommand> = {
+  states: AUTHENTICATED,
+  async run(command, context) {
+    if (command.qresync !== null) throw new ProtocolError('QRESYNC is not offered.');
+    // The folder that was selected is left even when this command fails (RFC 3501 §6.3.1).
+    await context.closeFolder();
+    if (command.isCondstore) context.isCondstore = true;
+    const info = await context.mailbox.findFolder(pathOf(command.mailbox.name));
+    if (!info.isSelectable) throw new RefusedError('nonexistent', 'That folder cannot be selected.');
+    const isReadOnly = command.name === 'EXAMINE';
+    const selected = await context.openFolder(info, isReadOnly);
+    const { unseen } = await context.mailbox.status(info.id);
+
+    const { out } = context;
+    context.tellKeywords();
+    out.text(`* ${selected.numbers.count} EXISTS\r\n* ${selected.numbers.recentCount} RECENT\r\n`);
+    const firstUnseen = unseen > 0 ? findFirstUnseen(selected) : 0;
+    if (firstUnseen > 0) out.text(`* OK [${unseenCode(firstUnseen)}] First unseen.\r\n`);
+    out.text(`* OK [${uidValidityCode(selected.view.uidValidity)}] UIDs valid.\r\n`);
+    out.text(`* OK [${uidNextCode(selected.view.uidNext)}] Predicted next UID.\r\n`);
+    out.text(`* OK [${highestModSeqCode(selected.view.highestModSeq)}] Highest.\r\n`);
+    return ok(`${command.name} completed.`, isReadOnly ? 'READ-ONLY' : 'READ-WRITE');
+  },
+};
+
+function findFirstUnseen(selected: SelectedFolder): number {
+  const { numbers, view } = selected;
+  for (let number = 1; number <= numbers.count; number += 1) {
+    const flags = view.flags(numbers.uidAt(number));
+    if (flags !== undefined && (flags.system & Flag.Seen) === 0) return number;
+  }
+  return 0;
+}

@@ -1,0 +1,159 @@
+/** SEARCH and UID SEARCH. RFC 9051 §6.4.4, §9 `search`; RETURN RFC 4731; MODSEQ RFC 7162 §3.1.5. */
+import { IMAP_SEARCH_DEPTH, IMAP_SEARCH_KEYS } from '../../limits.ts';
+import type { SearchCommand, SearchKey, SearchReturn } from './ast.ts';
+import { parseDate } from './dates.ts';
+import { decodeUtf8 } from './strings.ts';
+import type { Cursor } from './tokens.ts';
+
+const RETURNS: ReadonlySet<string> = new Set<SearchReturn>(['MIN', 'MAX', 'ALL', 'COUNT', 'SAVE']);
+// RFC 9051 §6.4.4: US-ASCII and UTF-8 are what a server must know. All ASCII is UTF-8.
+const CHARSETS: ReadonlySet<string> = new Set(['UTF-8', 'UTF8', 'US-ASCII', 'ASCII']);
+
+const flagKey = (flag: string, isSet: boolean): SearchKey => ({ key: 'FLAG', flag, isSet });
+
+const FLAG_KEYS: ReadonlyMap<string, SearchKey> = new Map<string, SearchKey>([
+  ['ANSWERED', flagKey('\\Answered', true)],
+  ['DELETED', flagKey('\\Deleted', true)],
+  ['DRAFT', flagKey('\\Draft', true)],
+  ['FLAGGED', flagKey('\\Flagged', true)],
+  ['SEEN', flagKey('\\Seen', true)],
+  ['RECENT', flagKey('\\Recent', true)],
+  ['UNANSWERED', flagKey('\\Answered', false)],
+  ['UNDELETED', flagKey('\\Deleted', false)],
+  ['UNDRAFT', flagKey('\\Draft', false)],
+  ['UNFLAGGED', flagKey('\\Flagged', false)],
+  ['UNSEEN', flagKey('\\Seen', false)],
+  // RFC 3501 §6.4.4.
+  ['OLD', flagKey('\\Recent', false)],
+  ['NEW', { key: 'AND', keys: [flagKey('\\Recent', true), flagKey('\\Seen', false)] }],
+  ['ALL', { key: 'ALL' }],
+]);
+
+export function parseSearch(cursor: Cursor, tag: string, isUid: boolean): SearchCommand {
+  cursor.space();
+  const returns = searchReturns(cursor);
+  if (cursor.peekKeyword() === 'CHARSET') {
+    cursor.take('CHARSET');
+    cursor.space();
+    if (!CHARSETS.has(cursor.astring('A charset').toUpperCase())) {
+      cursor.fail('The charset is not supported', 'badcharset');
+    }
+    cursor.space();
+  }
+  const parser = new SearchParser(cursor);
+  const keys = [parser.key(0)];
+  while (!cursor.isAtEnd) keys.push(parser.key(0));
+  return { tag, name: 'SEARCH', isUid, returns, key: conjunction(keys) };
+}
+
+function searchReturns(cursor: Cursor): SearchReturn[] | null {
+  if (cursor.peekKeyword() !== 'RETURN') return null;
+  cursor.take('RETURN');
+  cursor.space();
+  const options = cursor.list('RETURN options', () => {
+    const option = cursor.keyword('A RETURN option');
+    return RETURNS.has(option) ? (option as SearchReturn) : cursor.fail('Unknown RETURN option');
+  });
+  cursor.space();
+  return options.length === 0 ? ['ALL'] : [...new Set(options)];
+}
+
+function conjunction(keys: readonly SearchKey[]): SearchKey {
+  return keys.length === 1 ? keys[0]! : { key: 'AND', keys };
+}
+
+class SearchParser {
+  readonly #cursor: Cursor;
+  #count = 0;
+
+  constructor(cursor: Cursor) {
+    this.#cursor = cursor;
+  }
+
+  /** One key, with those inside it. @throws CommandError 'too-many' beyond the limits of depth and number. */
+  key(depth: number): SearchKey {
+    const cursor = this.#cursor;
+    this.#count += 1;
+    if (depth > IMAP_SEARCH_DEPTH) cursor.fail('Search keys are nested too deeply', 'too-many');
+    if (this.#count > IMAP_SEARCH_KEYS) cursor.fail('Too many search keys', 'too-many');
+    const next = cursor.peek();
+    if (next === '(') {
+      const keys = cursor.list('Search keys', () => this.key(depth + 1));
+      return keys.length === 0 ? cursor.fail('A list of search keys is empty') : conjunction(keys);
+    }
+    if (next === '*' || (next >= '0' && next <= '9')) return { key: 'SEQUENCE', set: cursor.sequenceSet() };
+    if (next === '$') cursor.fail('Saved search results are not supported');
+    const name = cursor.keyword('A search key');
+    const flag = FLAG_KEYS.get(name);
+    if (flag !== undefined) return flag;
+    cursor.space();
+    return this.#withArgument(name, depth);
+  }
+
+  #withArgument(name: string, depth: number): SearchKey {
+    const cursor = this.#cursor;
+    switch (name) {
+      case 'NOT':
+        return { key: 'NOT', operand: this.key(depth + 1) };
+      case 'OR': {
+        const left = this.key(depth + 1);
+        cursor.space();
+        return { key: 'OR', left, right: this.key(depth + 1) };
+      }
+      case 'UID':
+        return { key: 'UID', set: cursor.sequenceSet('A set of UIDs') };
+      case 'BCC':
+      case 'CC':
+      case 'FROM':
+      case 'SUBJECT':
+      case 'TO':
+      case 'BODY':
+      case 'TEXT':
+        return { key: name, text: this.#text() };
+      case 'HEADER': {
+        const field = this.#text();
+        cursor.space();
+        return { key: name, field, text: this.#text() };
+      }
+      case 'KEYWORD':
+      case 'UNKEYWORD':
+        return flagKey(cursor.atom('A keyword'), name === 'KEYWORD');
+      case 'LARGER':
+      case 'SMALLER':
+        return { key: name, sizeOctets: cursor.number64(name) };
+      case 'BEFORE':
+      case 'ON':
+      case 'SINCE':
+      case 'SENTBEFORE':
+      case 'SENTON':
+      case 'SENTSINCE':
+        return {
+          key: name,
+          day: parseDate(cursor.astring('A date')) ?? cursor.fail('The date is not valid'),
+        };
+      case 'MODSEQ':
+        return { key: name, modSeq: this.#modSeq() };
+      default:
+        return cursor.fail('Unknown search key');
+    }
+  }
+
+  #text(): string {
+    const text = decodeUtf8(this.#cursor.astring('A search text'));
+    return text ?? this.#cursor.fail('A search text is not valid UTF-8', 'badcharset');
+  }
+
+  /** `MODSEQ ["/flags/\\draft" all] 720162338`. All flags share one modseq here, so the entry changes nothing. */
+  #modSeq(): number {
+    const cursor = this.#cursor;
+    if (cursor.peek() === '"') {
+      cursor.string('An entry name');
+      cursor.space();
+      if (!['PRIV', 'SHARED', 'ALL'].includes(cursor.keyword('An entry type'))) {
+        cursor.fail('Unknown entry type');
+      }
+      cursor.space();
+    }
+    return cursor.number64('MODSEQ');
+  }
+}

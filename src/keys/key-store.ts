@@ -1,0 +1,440 @@
+/**
+ * keys.db: the only place where wrapped identities are. docs/format.md, "Key store". Losing it loses all mail.
+ *
+ * A synchronous store of rows; what the rows prove is checked by others (statement.ts, opened-keys.ts). A commit is on
+ * stable storage when a method returns (WAL with synchronous=FULL syncs at each commit). Deleted rows are overwritten
+ * (secure_delete) and the WAL that held them is emptied before remove* returns. Nothing here is secret in itself:
+ * every key is wrapped or sealed. One process writes; it holds the data directory's lock.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { IntegrityError, RefusedError, UnavailableError } from '../errors.ts';
+import type { MailboxId, OrganizationId } from '../ids.ts';
+import type { RecipientType } from '../seal/recipient.ts';
+import type { EncryptionContext } from './context.ts';
+
+/** `pending`: not yet proven, never shown to a sender. `current`: mail is sealed to it. */
+export type KeyState = 'pending' | 'current';
+
+/** A key as the key service wrapped it, with what it takes to unwrap it. */
+export interface WrappedKey {
+  readonly keyId: string;
+  readonly context: EncryptionContext;
+  readonly wrapped: Buffer;
+}
+
+export interface OrganizationKeyRow {
+  readonly organization: OrganizationId;
+  /** The key that wraps the identities of its mailboxes from now on. */
+  readonly keyId: string;
+  /** The pin: the directory key's raw Ed25519 public key. */
+  readonly directoryKey: Buffer;
+  /** Its private half (32 octets), wrapped. */
+  readonly directorySecret: WrappedKey;
+  readonly createdAt: number;
+}
+
+/** The clear fields of a recipient statement, and the signature over them (statement.ts). */
+export interface RecipientRow {
+  readonly organization: OrganizationId;
+  readonly mailbox: MailboxId;
+  readonly epoch: number;
+  readonly recipientType: RecipientType;
+  readonly recipient: string;
+  readonly signature: Buffer;
+}
+
+export interface MailboxKeyRow extends RecipientRow {
+  readonly identity: WrappedKey;
+  /** Sealed under the identity seed. */
+  readonly sealedIndexKey: Buffer;
+  readonly state: KeyState;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+}
+
+export interface MailboxEpochs {
+  readonly organization: OrganizationId;
+  readonly mailbox: MailboxId;
+  readonly currentEpoch: number | null;
+  readonly highestEpoch: number | null;
+}
+
+/** The first version with the fix for corruption when a WAL is reset while another connection writes. */
+const OLDEST_SQLITE = [3, 51, 3] as const;
+
+const SQLITE_FULL = 13;
+
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE organization_key (
+     organization      TEXT NOT NULL PRIMARY KEY,
+     key_id            TEXT NOT NULL,
+     directory_key     BLOB NOT NULL,
+     directory_key_id  TEXT NOT NULL,
+     directory_context TEXT NOT NULL,
+     directory_wrapped BLOB NOT NULL,
+     created_at        INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE mailbox (
+     mailbox      TEXT NOT NULL PRIMARY KEY,
+     organization TEXT NOT NULL REFERENCES organization_key,
+     cache_salt   BLOB NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX mailbox_organization ON mailbox (organization);
+   CREATE TABLE mailbox_key (
+     mailbox          TEXT NOT NULL REFERENCES mailbox,
+     epoch            INTEGER NOT NULL CHECK (epoch >= 1),
+     recipient_type   TEXT NOT NULL CHECK (recipient_type IN ('x25519', 'mlkem768x25519')),
+     recipient        TEXT NOT NULL,
+     signature        BLOB NOT NULL,
+     key_id           TEXT NOT NULL,
+     context          TEXT NOT NULL,
+     wrapped          BLOB NOT NULL,
+     sealed_index_key BLOB NOT NULL,
+     state            TEXT NOT NULL CHECK (state IN ('pending', 'current')),
+     created_at       INTEGER NOT NULL,
+     PRIMARY KEY (mailbox, epoch)
+   ) STRICT;
+   CREATE UNIQUE INDEX mailbox_key_current ON mailbox_key (mailbox) WHERE state = 'current';`,
+];
+
+const RECIPIENT_COLUMNS = 'organization, mailbox, epoch, recipient_type, recipient, signature';
+const KEY_COLUMNS = `${RECIPIENT_COLUMNS}, key_id, context, wrapped, sealed_index_key, state, created_at`;
+const KEYS = 'mailbox_key JOIN mailbox USING (mailbox)';
+
+export class KeyStore {
+  readonly #path: string;
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  /**
+   * @throws IntegrityError 'format' when the file was written by a later version or is no key store;
+   *   UnavailableError 'busy' when this SQLite is too old or does not keep its promises.
+   */
+  static open(path: string): KeyStore {
+    refuseOldSqlite(process.versions.sqlite ?? '0');
+    // SQLite makes its files readable for all; the WAL takes over the database's mode.
+    closeSync(openSync(path, 'a', 0o600));
+    const database = new DatabaseSync(path, { timeout: 0 });
+    try {
+      configure(database);
+      migrate(database);
+      return new KeyStore(path, database);
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
+
+  private constructor(path: string, database: DatabaseSync) {
+    this.#path = path;
+    this.#database = database;
+  }
+
+  organization(organization: OrganizationId): OrganizationKeyRow | undefined {
+    const row = this.#prepare('SELECT * FROM organization_key WHERE organization = ?').get(organization);
+    return row === undefined ? undefined : organizationRow(row);
+  }
+
+  organizations(): readonly OrganizationKeyRow[] {
+    return this.#prepare('SELECT * FROM organization_key ORDER BY organization').all().map(organizationRow);
+  }
+
+  addOrganization(row: OrganizationKeyRow): void {
+    this.#prepare('INSERT INTO organization_key VALUES (?, ?, ?, ?, ?, ?, ?)').run(
+      row.organization,
+      row.keyId,
+      row.directoryKey,
+      row.directorySecret.keyId,
+      JSON.stringify(row.directorySecret.context),
+      row.directorySecret.wrapped,
+      row.createdAt,
+    );
+  }
+
+  /** @throws RefusedError 'in-use' while the organization has mailboxes. */
+  removeOrganization(organization: OrganizationId): void {
+    if (
+      this.#prepare('SELECT 1 FROM mailbox WHERE organization = ? LIMIT 1').get(organization) !== undefined
+    ) {
+      throw new RefusedError('in-use', 'The organization still has mailboxes.');
+    }
+    this.#prepare('DELETE FROM organization_key WHERE organization = ?').run(organization);
+    this.emptyWal();
+  }
+
+  /** What sealing to a mailbox takes: of its current epoch, without any key. */
+  currentRecipient(mailbox: MailboxId): RecipientRow | undefined {
+    const row = this.#prepare(
+      `SELECT ${RECIPIENT_COLUMNS} FROM ${KEYS} WHERE mailbox = ? AND state = 'current'`,
+    ).get(mailbox);
+    return row === undefined ? undefined : recipientRow(row);
+  }
+
+  currentKey(mailbox: MailboxId): MailboxKeyRow | undefined {
+    const row = this.#prepare(
+      `SELECT ${KEY_COLUMNS} FROM ${KEYS} WHERE mailbox = ? AND state = 'current'`,
+    ).get(mailbox);
+    return row === undefined ? undefined : mailboxKeyRow(row);
+  }
+
+  hasCurrentKey(mailbox: MailboxId): boolean {
+    return (
+      this.#prepare(`SELECT 1 FROM mailbox_key WHERE mailbox = ? AND state = 'current'`).get(mailbox) !==
+      undefined
+    );
+  }
+
+  /** Every epoch of every mailbox, in order. */
+  *allKeys(): Generator<MailboxKeyRow> {
+    for (const row of this.#prepare(`SELECT ${KEY_COLUMNS} FROM ${KEYS} ORDER BY mailbox, epoch`).iterate()) {
+      yield mailboxKeyRow(row);
+    }
+  }
+
+  /** Of every mailbox the epoch that mail is sealed to and the highest there is; null for none. */
+  mailboxEpochs(): readonly MailboxEpochs[] {
+    return this.#prepare(
+      `SELECT organization, mailbox, max(epoch) AS highest,
+              max(CASE state WHEN 'current' THEN epoch END) AS current
+       FROM mailbox LEFT JOIN mailbox_key USING (mailbox) GROUP BY mailbox ORDER BY mailbox`,
+    )
+      .all()
+      .map((row) => ({
+        organization: text(row, 'organization') as OrganizationId,
+        mailbox: text(row, 'mailbox') as MailboxId,
+        currentEpoch: row['current'] as number | null,
+        highestEpoch: row['highest'] as number | null,
+      }));
+  }
+
+  /**
+   * Writes keys that are not to be used yet, in one transaction. Pending keys that these mailboxes had are forgotten:
+   * nothing was ever sealed to them.
+   */
+  addPending(rows: readonly MailboxKeyRow[], cacheSalt: () => Buffer): void {
+    this.#transaction(() => {
+      for (const row of rows) {
+        this.#prepare('INSERT INTO mailbox VALUES (?, ?, ?) ON CONFLICT DO NOTHING').run(
+          row.mailbox,
+          row.organization,
+          cacheSalt(),
+        );
+        this.#prepare(`DELETE FROM mailbox_key WHERE mailbox = ? AND state = 'pending'`).run(row.mailbox);
+        this.#prepare('INSERT INTO mailbox_key VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
+          row.mailbox,
+          row.epoch,
+          row.recipientType,
+          row.recipient,
+          row.signature,
+          row.identity.keyId,
+          JSON.stringify(row.identity.context),
+          row.identity.wrapped,
+          row.sealedIndexKey,
+          'pending',
+          row.createdAt,
+        );
+      }
+    });
+  }
+
+  /**
+   * Pending keys as they stand in the file: through a connection of its own, which shares no cache with the one that
+   * wrote them.
+   */
+  readBackPending(mailboxes: readonly MailboxId[]): readonly MailboxKeyRow[] {
+    const database = new DatabaseSync(this.#path, { readOnly: true });
+    try {
+      const select = database.prepare(
+        `SELECT ${KEY_COLUMNS} FROM ${KEYS} WHERE mailbox = ? AND state = 'pending'`,
+      );
+      return mailboxes.map((mailbox) => {
+        const row = select.get(mailbox);
+        if (row === undefined) {
+          throw new IntegrityError('missing-key', 'A key that was just written is not in the key store.');
+        }
+        return mailboxKeyRow(row);
+      });
+    } finally {
+      database.close();
+    }
+  }
+
+  /** From now on mail is sealed to these keys, which were read back and proven. One transaction. */
+  publish(rows: readonly RecipientRow[]): void {
+    this.#transaction(() => {
+      for (const { mailbox, epoch, recipient } of rows) {
+        const { changes } = this.#prepare(
+          `UPDATE mailbox_key SET state = 'current'
+           WHERE mailbox = ? AND epoch = ? AND recipient = ? AND state = 'pending'`,
+        ).run(mailbox, epoch, recipient);
+        if (changes !== 1)
+          throw new IntegrityError('missing-key', 'A key to be published is not in the key store.');
+      }
+    });
+  }
+
+  /** Destroys every epoch of the mailbox and its cache salt. @throws as emptyWal does, with the rows deleted. */
+  removeMailbox(mailbox: MailboxId): void {
+    this.#transaction(() => {
+      this.#prepare('DELETE FROM mailbox_key WHERE mailbox = ?').run(mailbox);
+      this.#prepare('DELETE FROM mailbox WHERE mailbox = ?').run(mailbox);
+    });
+    this.emptyWal();
+  }
+
+  /**
+   * Moves the WAL into the file, where secure_delete overwrote what was deleted, and cuts it to nothing.
+   * @throws UnavailableError 'busy' while another process reads the file; call again.
+   */
+  emptyWal(): void {
+    if (this.#database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.['busy'] !== 0) {
+      throw new UnavailableError(
+        'busy',
+        'Another process reads the key store: deleted keys are not yet overwritten.',
+      );
+    }
+  }
+
+  /** The organization whose keys the mailbox has, whatever their state. */
+  organizationOf(mailbox: MailboxId): OrganizationId | undefined {
+    const row = this.#prepare('SELECT organization FROM mailbox WHERE mailbox = ?').get(mailbox);
+    return row?.['organization'] as OrganizationId | undefined;
+  }
+
+  /** Problems that SQLite itself finds; none when empty. */
+  integrityProblems(): readonly string[] {
+    const check = this.#database.prepare('PRAGMA integrity_check').all();
+    const dangling = this.#database.prepare('PRAGMA foreign_key_check').all();
+    return [
+      ...check.map((row) => String(row['integrity_check'])).filter((line) => line !== 'ok'),
+      ...dangling.map((row) => `a row of ${String(row['table'])} refers to a missing one`),
+    ];
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#database.close();
+  }
+
+  #prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  #transaction(work: () => void): void {
+    this.#database.exec('BEGIN IMMEDIATE');
+    try {
+      work();
+      this.#database.exec('COMMIT');
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_FULL) {
+        throw new UnavailableError('disk-full', 'There is no space for the key store.', error);
+      }
+      throw error;
+    }
+  }
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+const organizationRow = (row: Row): OrganizationKeyRow => ({
+  organization: text(row, 'organization') as OrganizationId,
+  keyId: text(row, 'key_id'),
+  directoryKey: octets(row, 'directory_key'),
+  directorySecret: {
+    keyId: text(row, 'directory_key_id'),
+    context: parseContext(text(row, 'directory_context')),
+    wrapped: octets(row, 'directory_wrapped'),
+  },
+  createdAt: number(row, 'created_at'),
+});
+
+const recipientRow = (row: Row): RecipientRow => ({
+  organization: text(row, 'organization') as OrganizationId,
+  mailbox: text(row, 'mailbox') as MailboxId,
+  epoch: number(row, 'epoch'),
+  // Checked where it is used: by the parser of the recipient and by identityFromSeed.
+  recipientType: text(row, 'recipient_type') as RecipientType,
+  recipient: text(row, 'recipient'),
+  signature: octets(row, 'signature'),
+});
+
+const mailboxKeyRow = (row: Row): MailboxKeyRow => ({
+  ...recipientRow(row),
+  identity: {
+    keyId: text(row, 'key_id'),
+    context: parseContext(text(row, 'context')),
+    wrapped: octets(row, 'wrapped'),
+  },
+  sealedIndexKey: octets(row, 'sealed_index_key'),
+  state: text(row, 'state') as KeyState,
+  createdAt: number(row, 'created_at'),
+});
+
+// STRICT tables hold each column to its type, so these casts are claims that SQLite keeps.
+const text = (row: Row, column: string): string => row[column] as string;
+const number = (row: Row, column: string): number => row[column] as number;
+const octets = (row: Row, column: string): Buffer => {
+  const value = row[column] as Uint8Array;
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+};
+
+/** A context that cannot be read is an empty one, which fits no key: its use is refused, and fsck names it. */
+function parseContext(json: string): EncryptionContext {
+  try {
+    const value: unknown = JSON.parse(json);
+    if (typeof value !== 'object' || value === null) return {};
+    return Object.values(value).every((item) => typeof item === 'string') ? (value as EncryptionContext) : {};
+  } catch {
+    return {};
+  }
+}
+
+/** @throws UnavailableError when `version` is older than the first whose WAL we trust. */
+export function refuseOldSqlite(version: string): void {
+  const parts = version.split('.').map(Number);
+  for (const [index, oldest] of OLDEST_SQLITE.entries()) {
+    const part = parts[index] ?? 0;
+    if (part > oldest) return;
+    if (part < oldest) {
+      throw new UnavailableError('busy', `SQLite ${OLDEST_SQLITE.join('.')} or later is needed.`);
+    }
+  }
+}
+
+/** Sets what durability and secrecy rest on, and reads each back: SQLite ignores a pragma that it does not know. */
+function configure(database: DatabaseSync): void {
+  const settings = [
+    ['journal_mode', 'WAL', 'wal'],
+    ['synchronous', 'FULL', 2],
+    ['secure_delete', 'ON', 1],
+    ['temp_store', 'MEMORY', 2],
+    ['mmap_size', '0', 0],
+    ['foreign_keys', 'ON', 1],
+  ] as const;
+  for (const [name, value, expected] of settings) {
+    database.exec(`PRAGMA ${name} = ${value}`);
+    const row = database.prepare(`PRAGMA ${name}`).get();
+    // Built without memory mapping, SQLite answers mmap_size with no row.
+    const actual = row === undefined && name === 'mmap_size' ? 0 : row?.[name];
+    if (actual !== expected)
+      throw new UnavailableError('busy', `SQLite does not set ${name} for the key store.`);
+  }
+}
+
+function migrate(database: DatabaseSync): void {
+  const version = database.prepare('PRAGMA user_version').get()?.['user_version'] as number;
+  if (version > MIGRATIONS.length) {
+    throw new IntegrityError('format', 'The key store was written by a later version of Letterlock.');
+  }
+  for (const [index, sql] of MIGRATIONS.entries()) {
+    if (index < version) continue;
+    database.exec(`BEGIN IMMEDIATE; ${sql} PRAGMA user_version = ${index + 1}; COMMIT;`);
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * The one way to the key service: each call carries its encryption context and a deadline, and is recorded in the
+ * key-use journal, before it is made and once it has ended, whatever its end.
+ */
+import { IntegrityError, LetterlockError } from '../errors.ts';
+import type { MailboxId, OrganizationId } from '../ids.ts';
+import { KEY_SERVICE_DEADLINE_MS } from '../limits.ts';
+import { type ContextOptions, encryptionContext, isContextOf, type KeySubject } from './context.ts';
+import type { KeyOperation, KeyUser, UsedKey } from './journal-record.ts';
+import type { WrappedKey } from './key-store.ts';
+import type { KeyService, Unwrapped } from './service.ts';
+import type { UseJournal } from './use-journal.ts';
+
+/** What a key belongs to; `epoch` is null for keys of the organization itself. */
+export interface KeyPlace extends KeySubject {
+  readonly epoch: number | null;
+}
+
+export const mailboxPlace = (organization: OrganizationId, mailbox: MailboxId, epoch: number): KeyPlace => ({
+  organization,
+  mailbox,
+  epoch,
+  purpose: 'mailbox',
+});
+
+export const directoryPlace = (organization: OrganizationId): KeyPlace => ({
+  organization,
+  mailbox: null,
+  epoch: null,
+  purpose: 'directory',
+});
+
+/** All methods throw as KeyService and UseJournal.intent do. */
+export class KeyUse {
+  readonly service: KeyService;
+  readonly #journal: UseJournal;
+  readonly #context: ContextOptions;
+
+  constructor(service: KeyService, journal: UseJournal, context: ContextOptions) {
+    this.service = service;
+    this.#journal = journal;
+    this.#context = context;
+  }
+
+  async wrap(place: KeyPlace, keyId: string, user: KeyUser, clear: Uint8Array): Promise<WrappedKey> {
+    const context = encryptionContext(this.#context, place);
+    const { blob } = await this.recorded({ ...place, keyId }, user, 'wrap', (signal) =>
+      this.service.wrap(keyId, context, clear, signal),
+    );
+    return { keyId, context, wrapped: blob };
+  }
+
+  /** @throws IntegrityError 'context-mismatch' also when the stored context is not this place's; nobody is asked then. */
+  async unwrap(place: KeyPlace, key: WrappedKey, user: KeyUser): Promise<Unwrapped> {
+    if (!isContextOf(key.context, place)) {
+      throw new IntegrityError('context-mismatch', 'A wrapped key is stored with the context of another.');
+    }
+    return await this.recorded({ ...place, keyId: key.keyId }, user, 'unwrap', (signal) =>
+      this.service.unwrap(key.keyId, key.context, key.wrapped, signal),
+    );
+  }
+
+  /** Does `work` between a durable intent and its outcome. */
+  async recorded<T extends { readonly requestId: string | null }>(
+    key: UsedKey,
+    user: KeyUser,
+    operation: KeyOperation,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const intent = await this.#journal.intent(key, user, operation);
+    try {
+      const result = await work(AbortSignal.timeout(KEY_SERVICE_DEADLINE_MS));
+      this.#journal.outcome(key, user, { operation, intent, requestId: result.requestId, outcome: 'ok' });
+      return result;
+    } catch (error) {
+      const outcome = error instanceof LetterlockError ? error.code : 'bug';
+      this.#journal.outcome(key, user, { operation, intent, requestId: null, outcome });
+      throw error;
+    }
+  }
+}

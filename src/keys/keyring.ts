@@ -1,0 +1,284 @@
+/**
+ * The keys of all mailboxes, as the rest of Letterlock uses them: makes them, seals to them, opens them for a while.
+ *
+ * This is the one place where DeliverHandles and OwnerHandles are made. Delivering needs keys.db alone; owning needs
+ * the key service, and a key-use journal that can be written. One process opens a directory at a time: it holds the
+ * data directory's lock.
+ */
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { RefusedError } from '../errors.ts';
+import type { MailboxId, OrganizationId } from '../ids.ts';
+import { KEY_BATCH, LEASE_ABSOLUTE_MS, LEASE_IDLE_MS } from '../limits.ts';
+import type { RecipientType } from '../seal/recipient.ts';
+import type { DeliverHandle, OwnerHandle } from '../store/handles.ts';
+import { type Clock, systemClock } from './clock.ts';
+import type { ContextOptions } from './context.ts';
+import type { KeyUser } from './journal-record.ts';
+import { checkKeys, type KeyProblem } from './key-check.ts';
+import { KeyStore } from './key-store.ts';
+import { KeyUse } from './key-use.ts';
+import { LeaseKeeper, type LeaseTimes } from './lease-keeper.ts';
+import { Owner, type OwnerParts } from './owner.ts';
+import { createMailboxes, createOrganization, type Provisioning, unwrapDirectoryKey } from './provision.ts';
+import { syncDirectory } from './root-key-file.ts';
+import type { KeyService } from './service.ts';
+import { type JournalFile, UseJournal } from './use-journal.ts';
+import { VerifiedRecipients } from './verified-recipients.ts';
+
+export type { KeyProblem } from './key-check.ts';
+
+/** The part of a logger that the keyring uses; pino's is one. */
+export interface KeyringLog {
+  error(fields: object, message: string): void;
+}
+
+export interface KeyringOptions {
+  /** `keys` of docs/format.md: holds keys.db and journal/. Made (0700) when absent. */
+  readonly directory: string;
+  readonly service: KeyService;
+  readonly context: ContextOptions;
+  /** Type of the identities made from now on. */
+  readonly recipientType: RecipientType;
+  /** Names this start of the process, 1 to 64 of 0-9, a-z and hyphen; no journal of that name may exist. */
+  readonly bootId: string;
+  readonly log?: KeyringLog;
+  /** Default: LEASE_IDLE_MS and LEASE_ABSOLUTE_MS, which are also the most that is allowed. */
+  readonly leaseTimes?: LeaseTimes;
+  readonly clock?: Clock;
+  /** Where the key-use journal is written; for tests of disks that are full or fail. */
+  readonly openJournalFile?: (path: string) => Promise<JournalFile>;
+}
+
+export interface MailboxKeyRequest {
+  readonly organization: OrganizationId;
+  readonly mailbox: MailboxId;
+  /** Who asks for it: an administrator's address, or a service's name. */
+  readonly principal: string;
+}
+
+export interface OwnerRequest extends KeyUser {
+  readonly organization: OrganizationId;
+  readonly mailbox: MailboxId;
+  readonly quotaOctets: number | null;
+  /** True for work that no client waits for: its use never extends a lease. Default false. */
+  readonly isBackground?: boolean;
+}
+
+export class Keyring {
+  readonly #parts: OwnerParts;
+  readonly #provisioning: Provisioning;
+  readonly #recipients: VerifiedRecipients;
+  /** Changes to the key store are made one after the other: each takes several steps, with awaits between them. */
+  #lastChange: Promise<unknown> = Promise.resolve();
+
+  /**
+   * Opens or makes the key store and starts this process's key-use journal.
+   * @throws IntegrityError 'format' and UnavailableError as KeyStore.open does. Not when the journal cannot be made: keys
+   *   cannot be used then, and receiving goes on (`canUseKeys`).
+   */
+  static async open(options: KeyringOptions): Promise<Keyring> {
+    const { directory, bootId, clock = systemClock, log } = options;
+    const journals = join(directory, 'journal');
+    await mkdir(journals, { recursive: true, mode: 0o700 });
+    const store = KeyStore.open(join(directory, 'keys.db'));
+    try {
+      await syncDirectory(directory);
+      await syncDirectory(dirname(directory));
+      const journal = await UseJournal.open({
+        path: join(journals, `use-${bootId}.log`),
+        bootId,
+        now: () => clock.now(),
+        onFailure: (error) => log?.error({ err: error }, 'the key-use journal cannot be written'),
+        ...(options.openJournalFile === undefined ? {} : { openFile: options.openJournalFile }),
+      });
+      return new Keyring(options, store, journal, clock);
+    } catch (error) {
+      store.close();
+      throw error;
+    }
+  }
+
+  private constructor(options: KeyringOptions, store: KeyStore, journal: UseJournal, clock: Clock) {
+    const keyUse = new KeyUse(options.service, journal, options.context);
+    const times = options.leaseTimes;
+    const keeper = new LeaseKeeper(clock, {
+      idleMs: Math.min(times?.idleMs ?? LEASE_IDLE_MS, LEASE_IDLE_MS),
+      absoluteMs: Math.min(times?.absoluteMs ?? LEASE_ABSOLUTE_MS, LEASE_ABSOLUTE_MS),
+    });
+    this.#parts = { store, keyUse, keeper, journal };
+    this.#provisioning = { store, keyUse, recipientType: options.recipientType, now: () => clock.now() };
+    this.#recipients = new VerifiedRecipients(store);
+  }
+
+  /** False while the key-use journal cannot be written: what needs a key throws UnavailableError then. */
+  get canUseKeys(): boolean {
+    return this.#parts.journal.isWritable;
+  }
+
+  /**
+   * Makes the organization's directory key. Nothing happens when it has one under the same key id.
+   * @param keyId Of the key service; undefined for its default.
+   * @throws RefusedError 'already-exists' when it has one under another key id, 'key-denied'; UnavailableError.
+   */
+  createOrganizationKeys(
+    organization: OrganizationId,
+    keyId: string | undefined,
+    principal: string,
+  ): Promise<void> {
+    const { defaultKeyId } = this.#parts.keyUse.service;
+    const user = administration(principal, 'create organization');
+    return this.#change(() =>
+      createOrganization(this.#provisioning, organization, keyId ?? defaultKeyId, user),
+    );
+  }
+
+  /** @throws RefusedError 'in-use' while it has mailboxes. Nothing happens when it has no keys. */
+  removeOrganizationKeys(organization: OrganizationId, principal: string): Promise<void> {
+    return this.#change(async () => {
+      const { store, keyUse } = this.#parts;
+      const row = store.organization(organization);
+      if (row === undefined) return;
+      const key = {
+        organization,
+        mailbox: null,
+        epoch: null,
+        purpose: 'directory',
+        keyId: row.keyId,
+      } as const;
+      await keyUse.recorded(key, administration(principal, 'remove organization'), 'remove', async () => {
+        store.removeOrganization(organization);
+        return { requestId: null };
+      });
+      this.#recipients.forgetOrganization(organization);
+    });
+  }
+
+  /**
+   * Makes identity, index key and signed statement, and publishes them once proven; durable when it resolves. Nothing
+   * happens when the mailbox has keys; after a crash or an error, call again.
+   * @throws RefusedError 'already-exists' when the mailbox is another organization's, 'key-denied'; UnavailableError;
+   *   IntegrityError 'missing-key' when the organization has no keys.
+   */
+  createMailboxKeys(request: MailboxKeyRequest): Promise<void> {
+    return this.createManyMailboxKeys([request]);
+  }
+
+  /** The same for many, with a few syncs for every KEY_BATCH of them: those before an error have their keys. */
+  createManyMailboxKeys(requests: readonly MailboxKeyRequest[]): Promise<void> {
+    return this.#change(async () => {
+      for (const group of this.#withoutKeys(requests)) {
+        const { organization, principal, mailboxes } = group;
+        const user = administration(principal, 'create mailbox');
+        const directory = await unwrapDirectoryKey(this.#provisioning, organization, user);
+        for (let start = 0; start < mailboxes.length; start += KEY_BATCH) {
+          const batch = mailboxes.slice(start, start + KEY_BATCH);
+          await createMailboxes(this.#provisioning, directory, batch, user);
+        }
+      }
+    });
+  }
+
+  /**
+   * Destroys the mailbox's wrapped identities and forgets its lease. Its mail can never be opened again, except through
+   * a backup of the key store. Nothing happens when it has no keys.
+   */
+  removeMailboxKeys(mailbox: MailboxId, principal: string): Promise<void> {
+    return this.#change(async () => {
+      const { store, keyUse, keeper } = this.#parts;
+      const organization = store.organizationOf(mailbox);
+      if (organization === undefined) return store.emptyWal();
+      const keyId =
+        store.currentKey(mailbox)?.identity.keyId ?? store.organization(organization)?.keyId ?? '';
+      const key = { organization, mailbox, epoch: null, purpose: 'mailbox', keyId } as const;
+      await keyUse.recorded(key, administration(principal, 'remove mailbox'), 'remove', async () => {
+        this.#recipients.forget(mailbox);
+        keeper.forget(mailbox);
+        store.removeMailbox(mailbox);
+        return { requestId: null };
+      });
+    });
+  }
+
+  /**
+   * The right to deliver to a mailbox: its recipient, verified. Asks nobody but keys.db.
+   * @throws IntegrityError 'missing-key', 'recipient-unverified'.
+   */
+  deliverHandle(organization: OrganizationId, mailbox: MailboxId, quotaOctets: number | null): DeliverHandle {
+    const { epoch, recipient } = this.#recipients.get(organization, mailbox);
+    return { kind: 'deliver', organization, mailbox, epoch, recipient, quotaOctets };
+  }
+
+  /**
+   * The right of an authenticated owner. Opens nothing yet: `lease()` does, when it is first called.
+   * @throws IntegrityError as deliverHandle does, because an owner also seals.
+   */
+  ownerHandle(request: OwnerRequest): OwnerHandle {
+    const { organization, mailbox, quotaOctets, isBackground = false } = request;
+    const { principal, protocol, address, reason } = request;
+    const verified = this.#recipients.get(organization, mailbox);
+    const fields = { mailbox, quotaOctets, extendsLease: !isBackground };
+    return new Owner(this.#parts, verified, fields, { principal, protocol, address, reason });
+  }
+
+  /** Ends the mailbox's lease now; the next use asks the key service. */
+  lock(mailbox: MailboxId): void {
+    this.#parts.keeper.forget(mailbox);
+  }
+
+  hasMailboxKeys(mailbox: MailboxId): boolean {
+    return this.#parts.store.hasCurrentKey(mailbox);
+  }
+
+  /** For fsck: every row's statement, epoch, context and wrapped form, without unwrapping any. */
+  verify(): readonly KeyProblem[] {
+    return [...checkKeys(this.#parts.store, this.#recipients)];
+  }
+
+  /** Ends all leases, waits for changes under way, closes journal and key store. */
+  async close(): Promise<void> {
+    const { store, keeper, journal } = this.#parts;
+    await this.#lastChange;
+    keeper.forgetAll();
+    await journal.close();
+    store.close();
+  }
+
+  /** Mailboxes that have no current key, each once, by organization and principal. */
+  #withoutKeys(
+    requests: readonly MailboxKeyRequest[],
+  ): Iterable<{ organization: OrganizationId; principal: string; mailboxes: MailboxId[] }> {
+    const { store } = this.#parts;
+    const groups = new Map<
+      string,
+      { organization: OrganizationId; principal: string; mailboxes: MailboxId[] }
+    >();
+    const seen = new Map<MailboxId, OrganizationId>();
+    for (const { organization, mailbox, principal } of requests) {
+      const owner = seen.get(mailbox) ?? store.organizationOf(mailbox) ?? organization;
+      if (owner !== organization) {
+        throw new RefusedError('already-exists', 'The mailbox has keys in another organization.');
+      }
+      if (seen.has(mailbox) || store.hasCurrentKey(mailbox)) continue;
+      seen.set(mailbox, organization);
+      const name = `${organization} ${principal}`;
+      const group = groups.get(name) ?? { organization, principal, mailboxes: [] };
+      group.mailboxes.push(mailbox);
+      groups.set(name, group);
+    }
+    return groups.values();
+  }
+
+  #change<T>(work: () => Promise<T>): Promise<T> {
+    const change = this.#lastChange.then(work);
+    this.#lastChange = change.catch(() => undefined);
+    return change;
+  }
+}
+
+const administration = (principal: string, reason: string): KeyUser => ({
+  principal,
+  protocol: 'admin',
+  address: '',
+  reason,
+});

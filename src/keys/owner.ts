@@ -1,0 +1,80 @@
+/** The handle of an authenticated owner: takes a lease when it is needed and keeps it until it ends. */
+import { IntegrityError } from '../errors.ts';
+import type { MailboxId, OrganizationId } from '../ids.ts';
+import type { Recipient } from '../seal/recipient.ts';
+import type { OwnerHandle } from '../store/handles.ts';
+import type { KeyUser } from './journal-record.ts';
+import type { KeyStore } from './key-store.ts';
+import { type KeyUse, mailboxPlace } from './key-use.ts';
+import type { HeldLease, LeaseKeeper } from './lease-keeper.ts';
+import { openKeys } from './opened-keys.ts';
+import type { UseJournal } from './use-journal.ts';
+import type { VerifiedRecipient } from './verified-recipients.ts';
+
+export interface OwnerParts {
+  readonly store: KeyStore;
+  readonly keyUse: KeyUse;
+  readonly keeper: LeaseKeeper;
+  readonly journal: UseJournal;
+}
+
+export interface OwnerFields {
+  readonly mailbox: MailboxId;
+  readonly quotaOctets: number | null;
+  /** False for background work, whose use never extends a lease. */
+  readonly extendsLease: boolean;
+}
+
+export class Owner implements OwnerHandle {
+  readonly kind = 'owner';
+  readonly organization: OrganizationId;
+  readonly mailbox: MailboxId;
+  readonly epoch: number;
+  readonly recipient: Recipient;
+  readonly quotaOctets: number | null;
+  readonly #parts: OwnerParts;
+  readonly #user: KeyUser;
+  readonly #extendsLease: boolean;
+  /** What this handle was granted, on record in the journal; good until it ends. */
+  #granted: HeldLease | null = null;
+  #granting: Promise<HeldLease> | null = null;
+
+  constructor(parts: OwnerParts, verified: VerifiedRecipient, fields: OwnerFields, user: KeyUser) {
+    this.#parts = parts;
+    this.organization = verified.organization;
+    this.mailbox = fields.mailbox;
+    this.epoch = verified.epoch;
+    this.recipient = verified.recipient;
+    this.quotaOctets = fields.quotaOctets;
+    this.#extendsLease = fields.extendsLease;
+    this.#user = user;
+  }
+
+  async lease(): Promise<HeldLease> {
+    let lease = this.#granted;
+    if (!lease?.isLive) {
+      this.#granting ??= this.#acquire().finally(() => {
+        this.#granting = null;
+      });
+      lease = this.#granted = await this.#granting;
+    }
+    if (this.#extendsLease) lease.touch();
+    return lease;
+  }
+
+  /** Every grant is recorded with where the keys came from; without the record there is no grant. */
+  async #acquire(): Promise<HeldLease> {
+    const { store, keyUse, keeper, journal } = this.#parts;
+    const row = store.currentKey(this.mailbox);
+    if (row === undefined || row.organization !== this.organization || row.epoch !== this.epoch) {
+      throw new IntegrityError('missing-key', 'This mailbox no longer has the key that it had.');
+    }
+    const { lease, source } = await keeper.acquire(this.mailbox, this.epoch, () =>
+      openKeys(row, keyUse, this.#user),
+    );
+    const place = mailboxPlace(this.organization, this.mailbox, this.epoch);
+    const grant = { source, requestId: lease.requestId };
+    journal.lease({ ...place, keyId: row.identity.keyId }, this.#user, grant);
+    return lease;
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Decides when the checkpoint thread runs, and over which part of the accept journal. One run at a time, oldest segment
+ * first.
+ */
+import { Worker } from 'node:worker_threads';
+import { CHECKPOINT_IDLE_MS } from '../../limits.ts';
+import type { Segment } from './accept-journal.ts';
+import type { CheckpointReply, CheckpointRequest, CheckpointThreadData } from './checkpoint-protocol.ts';
+import { SEGMENT_HEADER_OCTETS } from './segment.ts';
+
+export interface CheckpointerOptions {
+  readonly thread: CheckpointThreadData;
+  /** The segment that takes records now. */
+  readonly current: () => Segment | null;
+  /** Bodies that no entry names any more, as of now. */
+  readonly garbage: () => CheckpointRequest['garbage'];
+  /** Files of the records before `offset` are in place; `isWhole` when the segment has no more records. */
+  readonly done: (segment: Segment, offset: number, isWhole: boolean) => Promise<void>;
+  readonly unlinked: (garbage: CheckpointRequest['garbage']) => void;
+  /** The disk refused: nothing behind the journal can be trusted to be synced. */
+  readonly fatal: (error: unknown) => void;
+}
+
+export class Checkpointer {
+  readonly #options: CheckpointerOptions;
+  readonly #thread: Worker;
+  readonly #doneTo = new Map<Segment, number>();
+  #chain: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | null = null;
+  #answer: ((reply: CheckpointReply) => void) | null = null;
+
+  constructor(options: CheckpointerOptions) {
+    this.#options = options;
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    this.#thread = new Worker(new URL(`./checkpoint-thread.${extension}`, import.meta.url), {
+      workerData: options.thread,
+    });
+    this.#thread.on('message', (reply: CheckpointReply) => this.#answer?.(reply));
+    this.#thread.on('error', (error) => options.fatal(error));
+    this.#thread.unref();
+  }
+
+  /** Something changed: a checkpoint follows soon, even if no segment fills. */
+  nudge(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      this.runNow().catch(this.#options.fatal);
+    }, CHECKPOINT_IDLE_MS).unref();
+  }
+
+  /** The segment gets no more records. */
+  finish(segment: Segment): void {
+    this.#enqueue(segment, true).catch(this.#options.fatal);
+  }
+
+  /** Carries over all that is applied by now, and waits for it. */
+  async runNow(): Promise<void> {
+    const segment = this.#options.current();
+    await this.#chain;
+    if (segment !== null && segment === this.#options.current()) await this.#enqueue(segment, false);
+  }
+
+  async close(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#chain;
+    await this.#thread.terminate();
+  }
+
+  #enqueue(segment: Segment, isWhole: boolean): Promise<void> {
+    const run = this.#chain.then(() => this.#run(segment, isWhole));
+    this.#chain = run.catch(() => undefined);
+    return run;
+  }
+
+  async #run(segment: Segment, isWhole: boolean): Promise<void> {
+    const from = this.#doneTo.get(segment) ?? SEGMENT_HEADER_OCTETS;
+    const to = segment.appliedOffset;
+    const garbage = this.#options.garbage();
+    if (to > from || garbage.length > 0) {
+      const reply = await this.#ask({
+        ranges: [{ path: segment.path, seed: segment.seed, from, to }],
+        garbage,
+      });
+      if (!reply.ok) throw new Error(`The checkpoint failed: ${reply.error}`);
+      this.#options.unlinked(garbage);
+    }
+    if (isWhole) this.#doneTo.delete(segment);
+    else this.#doneTo.set(segment, to);
+    await this.#options.done(segment, to, isWhole);
+  }
+
+  #ask(request: CheckpointRequest): Promise<CheckpointReply> {
+    return new Promise((resolve) => {
+      this.#answer = resolve;
+      this.#thread.ref();
+      this.#thread.postMessage(request);
+    }).then((reply) => {
+      this.#thread.unref();
+      return reply as CheckpointReply;
+    });
+  }
+}
