@@ -112,7 +112,7 @@ export const KEY_BATCH = 64;
 export const LEASE_IDLE_MS = 60_000;
 /** ... and this long after the key service's unwrap in any case: how fast a withdrawn KMS right takes effect. */
 export const LEASE_ABSOLUTE_MS = 300_000;
-/** Verified recipients kept in memory, some 3 KB each; an Ed25519 verification costs 0.1 ms. */
+/** Verified recipients kept in memory, some 5 KB each; to verify and parse a hybrid one takes most of a millisecond. */
 export const RECIPIENT_CACHE_ENTRIES = 20_000;
 /** Space is written ahead in the key-use journal in these steps. */
 export const USE_JOURNAL_STEP_OCTETS = MIB;

@@ -3,7 +3,7 @@
  *
  * A record names who used which key, when, from where and why. It never holds a key, wrapped or clear.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { USE_JOURNAL_FIELD_CHARS } from '../limits.ts';
 import type { KeyPurpose } from './context.ts';
 
@@ -54,27 +54,29 @@ export const NO_PREVIOUS = '0'.repeat(64);
 
 /** Everything of a line but its place in the chain, which it gets when it is written. */
 export function encodeRecord(record: UseRecord, atMs: number): string {
-  const { principal, protocol, address, reason, ...rest } = record;
-  const fields = {
+  const { principal, protocol, address, reason, mailbox, epoch, ...rest } = record;
+  // JSON leaves out what is undefined.
+  return JSON.stringify({
     at: new Date(atMs).toISOString(),
     ...rest,
+    requestId: ('requestId' in rest ? rest.requestId : null) ?? undefined,
+    mailbox: mailbox ?? undefined,
+    epoch: epoch ?? undefined,
     principal: bounded(principal),
     protocol: bounded(protocol),
     address: bounded(address),
     reason: bounded(reason),
-  };
-  return JSON.stringify(fields, (_, value) => (value === null ? undefined : value));
+  });
 }
 
-/** At most this many octets come before what encodeRecord made: boot (32 hex), seq, prev, braces. */
+/** At most this many octets come before what encodeRecord made: boot (at most 64), seq (16), prev (64), names, LF. */
 export const CHAIN_OCTETS = 192;
 
 /** A whole line without its LF. */
 export const chainRecord = (boot: string, seq: number, prev: string, record: string): string =>
   `{"boot":"${boot}","seq":${seq},"prev":"${prev}",${record.slice(1)}`;
 
-export const lineHash = (line: Uint8Array | string): string =>
-  createHash('sha256').update(line).digest('hex');
+export const lineHash = (line: Uint8Array | string): string => hash('sha256', line);
 
 const bounded = (text: string): string =>
   text.length <= USE_JOURNAL_FIELD_CHARS ? text : `${text.slice(0, USE_JOURNAL_FIELD_CHARS)}…`;

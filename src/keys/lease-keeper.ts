@@ -117,8 +117,9 @@ export class HeldLease implements Lease {
   readonly mailbox: MailboxId;
   readonly epoch: number;
   readonly expiresAt: number;
-  /** Of the unwrap that opened the keys. */
+  /** Of the unwrap that opened the keys, and the key that did it. */
   readonly requestId: string;
+  readonly keyId: string;
   readonly #clock: Clock;
   readonly #idleMs: number;
   #opened: OpenedKeys | null;
@@ -138,6 +139,7 @@ export class HeldLease implements Lease {
     this.mailbox = mailbox;
     this.epoch = epoch;
     this.requestId = opened.requestId;
+    this.keyId = opened.keyId;
     this.#opened = opened;
     this.#clock = clock;
     this.#idleMs = idleMs;

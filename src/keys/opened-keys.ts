@@ -15,8 +15,9 @@ export interface OpenedKeys {
   readonly identity: Identity;
   /** 32 octets; whoever holds the OpenedKeys zeroes them in the end. */
   readonly indexKey: Buffer;
-  /** Of the unwrap. */
+  /** Of the unwrap, and the key that did it. */
   readonly requestId: string;
+  readonly keyId: string;
 }
 
 /**
@@ -39,7 +40,7 @@ export async function openKeys(row: MailboxKeyRow, keyUse: KeyUse, user: KeyUser
     if (indexKey.length !== INDEX_KEY_OCTETS) {
       throw new IntegrityError('format', 'The index key of this mailbox has a wrong length.');
     }
-    return { identity, indexKey, requestId };
+    return { identity, indexKey, requestId, keyId: row.identity.keyId };
   } finally {
     seed.fill(0);
   }

@@ -7,7 +7,7 @@ import type { KeyUser } from './journal-record.ts';
 import type { KeyStore } from './key-store.ts';
 import { type KeyUse, mailboxPlace } from './key-use.ts';
 import type { HeldLease, LeaseKeeper } from './lease-keeper.ts';
-import { openKeys } from './opened-keys.ts';
+import { type OpenedKeys, openKeys } from './opened-keys.ts';
 import type { UseJournal } from './use-journal.ts';
 import type { VerifiedRecipient } from './verified-recipients.ts';
 
@@ -64,17 +64,20 @@ export class Owner implements OwnerHandle {
 
   /** Every grant is recorded with where the keys came from; without the record there is no grant. */
   async #acquire(): Promise<HeldLease> {
-    const { store, keyUse, keeper, journal } = this.#parts;
+    const { keeper, journal } = this.#parts;
+    const { lease, source } = await keeper.acquire(this.mailbox, this.epoch, () => this.#open());
+    const place = mailboxPlace(this.organization, this.mailbox, this.epoch);
+    const { keyId, requestId } = lease;
+    journal.lease({ ...place, keyId }, this.#user, { source, requestId });
+    return lease;
+  }
+
+  async #open(): Promise<OpenedKeys> {
+    const { store, keyUse } = this.#parts;
     const row = store.currentKey(this.mailbox);
     if (row === undefined || row.organization !== this.organization || row.epoch !== this.epoch) {
       throw new IntegrityError('missing-key', 'This mailbox no longer has the key that it had.');
     }
-    const { lease, source } = await keeper.acquire(this.mailbox, this.epoch, () =>
-      openKeys(row, keyUse, this.#user),
-    );
-    const place = mailboxPlace(this.organization, this.mailbox, this.epoch);
-    const grant = { source, requestId: lease.requestId };
-    journal.lease({ ...place, keyId: row.identity.keyId }, this.#user, grant);
-    return lease;
+    return await openKeys(row, keyUse, this.#user);
   }
 }

@@ -111,7 +111,7 @@ export class UseJournal {
   intent(key: UsedKey, user: KeyUser, operation: KeyOperation): Promise<number> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
-      this.#enqueue({ ...key, ...user, event: 'intent', operation }, { resolve, reject });
+      this.#enqueue(this.#entry({ ...key, ...user, event: 'intent', operation }, { resolve, reject }));
       this.#flushSoon();
     });
   }
@@ -123,7 +123,7 @@ export class UseJournal {
     end: { operation: KeyOperation; intent: number; requestId: string | null; outcome: string },
   ): void {
     if (this.#failure !== null) return;
-    this.#enqueue({ ...key, ...user, event: 'outcome', ...end }, null);
+    this.#enqueue(this.#entry({ ...key, ...user, event: 'outcome', ...end }, null));
     this.#flushLazily();
   }
 
@@ -134,11 +134,12 @@ export class UseJournal {
    */
   lease(key: UsedKey, user: KeyUser, grant: { source: 'key-service' | 'memory'; requestId: string }): void {
     if (this.#failure !== null) throw this.#failure;
-    if (this.#isFull && this.#room() < CHAIN_OCTETS + USE_JOURNAL_RESERVE_OCTETS) {
+    const entry = this.#entry({ ...key, ...user, event: 'lease', ...grant }, null);
+    if (this.#isFull && this.#room() < entry.octets + USE_JOURNAL_RESERVE_OCTETS) {
       this.#flushSoon();
       throw diskFull();
     }
-    this.#enqueue({ ...key, ...user, event: 'lease', ...grant }, null);
+    this.#enqueue(entry);
     this.#flushLazily();
   }
 
@@ -147,12 +148,17 @@ export class UseJournal {
     do await this.#flush();
     while (this.#queue.length > 0 && this.isWritable);
     const file = this.#file;
+    const isWhole = this.#failure === null;
     this.#file = null;
     this.#failure ??= new UnavailableError('shutting-down', 'Letterlock is shutting down.');
     if (file === null) return;
     try {
-      await file.truncate(this.#position);
-      await file.datasync();
+      if (isWhole) {
+        await file.truncate(this.#position);
+        await file.datasync();
+      }
+    } catch (error) {
+      this.#onFailure(error);
     } finally {
       await file.close();
     }
@@ -170,9 +176,12 @@ export class UseJournal {
     }
   }
 
-  #enqueue(record: UseRecord, waiter: Entry['waiter']): void {
+  #entry(record: UseRecord, waiter: Entry['waiter']): Entry {
     const encoded = encodeRecord(record, this.#now());
-    const entry = { record: encoded, octets: CHAIN_OCTETS + Buffer.byteLength(encoded), waiter };
+    return { record: encoded, octets: CHAIN_OCTETS + Buffer.byteLength(encoded), waiter };
+  }
+
+  #enqueue(entry: Entry): void {
     this.#queue.push(entry);
     this.#queuedOctets += entry.octets;
   }

@@ -1,6 +1,7 @@
 /**
  * Address lists (RFC 5322 §3.4, obsolete forms of §4.4) as ENVELOPE shows them (RFC 9051 §7.5.2). Unlike a sender's
- * parser this one may not refuse: what is broken gives what can be made of it, and the list goes on after the next comma.
+ * parser this one may not refuse: what is broken gives what can be made of it, and the list goes on after the next comma, or
+ * semicolon (some senders separate with that).
  */
 import { ADDRESSES_PER_FIELD } from '../limits.ts';
 import { charactersBut, StructuredField } from './structured-field.ts';
@@ -55,7 +56,7 @@ export function parseAddressList(value: string): Address[] {
       field.position = start;
       list.push(bareAddress(field));
     }
-    field.skipTo(isInGroup ? ',;' : ',');
+    field.skipTo(',;');
   }
   if (isInGroup) list.push(GROUP_END);
   return list;

@@ -43,7 +43,8 @@ export class EdgeConnection extends SMTPConnection {
   readonly #limits: ConnectionLimits;
   readonly #mayAuthenticate: MayAuthenticate;
   #errors = 0;
-  #isCorked = false;
+  /** The socket that holds replies back; after STARTTLS it would be another. */
+  #corked: Socket | TLSSocket | null = null;
   #progressAt = Date.now();
 
   constructor(
@@ -135,16 +136,15 @@ export class EdgeConnection extends SMTPConnection {
    * Not 220: the TLS handshake that it announces writes past this socket.
    */
   #cork(code: number): void {
-    if (this.#isCorked || code === 220) return;
-    this.#isCorked = true;
-    this._socket.cork();
+    if (this.#corked !== null || this._upgrading || code === 220) return;
+    this.#corked = this._socket;
+    this.#corked.cork();
     setImmediate(() => this.#uncork());
   }
 
   #uncork(): void {
-    if (!this.#isCorked) return;
-    this.#isCorked = false;
-    this._socket.uncork();
+    this.#corked?.uncork();
+    this.#corked = null;
   }
 }
 

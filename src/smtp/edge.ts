@@ -5,14 +5,20 @@
  */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import type { SecureContextOptions } from 'node:tls';
-import type { SMTPServerAddress, SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
+import type {
+  SMTPServerAddress,
+  SMTPServerAuthentication,
+  SMTPServerDataStream,
+  SMTPServerSession,
+} from 'smtp-server';
 import type { Deliverer } from '../delivery/deliver.ts';
 import type { HeaderRules } from '../delivery/header-rules.ts';
 import type { NewlineMode } from '../delivery/newlines.ts';
 import { type MemoryBudget, Spool } from '../delivery/spool.ts';
 import type { TransmissionFacts } from '../delivery/trace.ts';
-import { ProtocolError, UnavailableError } from '../errors.ts';
+import { ProtocolError, RefusedError, UnavailableError } from '../errors.ts';
 import {
   SMTP_CONNECTIONS,
   SMTP_CONNECTIONS_PER_ADDRESS,
@@ -117,6 +123,8 @@ interface OpenTransaction<P> extends SmtpTransaction<P> {
 /** RFC 5321 §4.1.1.11: what was not announced is answered 555. AUTH= is RFC 4954 §5's, and means nothing to us. */
 const MAIL_PARAMETERS = new Set(['SIZE', 'BODY', 'SMTPUTF8', 'AUTH']);
 const SWEEP_MS = 15_000;
+/** How long a client that does not read may keep a closing server from sending its last 421. */
+const LAST_WORD_MS = 500;
 const NO_MORE: SmtpReply = {
   code: 421,
   status: '4.3.2',
@@ -171,11 +179,13 @@ class Edge<P> implements SmtpListener {
   async close(graceMs: number): Promise<void> {
     this.#isClosing = true;
     clearInterval(this.#sweeper);
-    this.#server.options.closeTimeout = graceMs;
+    // The package's own deadline is only there to come after ours.
+    this.#server.options.closeTimeout = graceMs + 2 * LAST_WORD_MS;
     const closed = new Promise<void>((resolve) => this.#server.close(resolve));
     for (const connection of this.#server.edgeConnections()) if (!connection.isBusy) connection.drop(NO_MORE);
-    await closed;
+    await Promise.race([closed, setTimeout(graceMs, undefined, { ref: false })]);
     for (const connection of this.#server.edgeConnections()) connection.drop(NO_MORE);
+    await Promise.race([closed, setTimeout(LAST_WORD_MS, undefined, { ref: false })]);
   }
 
   get #log(): SmtpLog {
@@ -194,7 +204,6 @@ class Edge<P> implements SmtpListener {
       name: given.host,
       heloResponse: '%s',
       size: given.messageOctets ?? SMTP_MESSAGE_OCTETS,
-      maxRecipients: given.recipients ?? SMTP_RECIPIENTS,
       maxClients: given.connections ?? SMTP_CONNECTIONS,
       maxCommandLength: given.commandOctets,
       maxAllowedUnauthenticatedCommands: SMTP_UNAUTHENTICATED_COMMANDS,
@@ -269,13 +278,10 @@ class Edge<P> implements SmtpListener {
     return this.#transactions.get(session.envelope)?.recipients.map(() => toPackageError(reply)) ?? null;
   }
 
-  async #authenticate(
-    auth: { method: string; username?: string; password?: string; authcid?: string; authzid?: string },
-    session: SMTPServerSession,
-  ): Promise<P> {
+  async #authenticate(auth: SMTPServerAuthentication, session: SMTPServerSession): Promise<P> {
     // RFC 4616 §2: acting for another identity is not offered. The package takes either for the user name.
     if (auth.authcid && auth.authzid && auth.authcid !== auth.authzid) {
-      throw new ProtocolError('Authorization identities are not supported', 'authorization-identity');
+      throw new RefusedError('bad-credentials', 'Acting for another identity is not supported');
     }
     return this.#policy.authenticate!({
       username: auth.username ?? '',
@@ -310,7 +316,10 @@ class Edge<P> implements SmtpListener {
     this.#refuseWhenClosing();
     for (const name in address.args || {}) throw unknownParameter(name);
     const transaction = this.#transactionOf(session);
-    // The package counts distinct recipients only.
+    // Counted here: the package counts a repeated recipient once, and lets it be repeated for ever.
+    if (transaction.recipients.length >= (this.#options.recipients ?? SMTP_RECIPIENTS)) {
+      throw new RefusedError('too-many', 'Too many recipients');
+    }
     const recipient = envelopeAddress(address.address, transaction.isUtf8);
     const placements = await this.#policy.recipient(transaction, recipient);
     transaction.recipients.push({ address: recipient, placements });

@@ -2,7 +2,7 @@
 import type { SMTPServerDataStream } from 'smtp-server';
 import { type NewlineMode, NewlineScanner } from '../delivery/newlines.ts';
 import type { Spool } from '../delivery/spool.ts';
-import { RefusedError, UnavailableError } from '../errors.ts';
+import { ProtocolError, RefusedError } from '../errors.ts';
 import { SMTP_SWALLOW_OCTETS } from '../limits.ts';
 
 export interface ReceiveOptions {
@@ -14,13 +14,14 @@ export interface ReceiveOptions {
 
 /**
  * Resolves when the message ended and the spool has all of it.
- * @throws RefusedError 'too-big' or 'bad-message' (bare CR or LF), UnavailableError 'disk-full' and 'timeout' (the client
- *   left in the middle). The spool stays the caller's to close.
+ * @throws RefusedError 'too-big' or 'bad-message' (bare CR or LF), UnavailableError 'disk-full', ProtocolError 'cut-short' (the
+ *   client left in the middle). The spool stays the caller's to close.
  */
 export function receive(stream: SMTPServerDataStream, options: ReceiveOptions): Promise<void> {
   const { spool } = options;
   const scanner = new NewlineScanner(options.newlines);
   let failure: Error | null = null;
+  let isComplete = false;
   const fail = (error: Error) => {
     failure ??= error;
     stream.resume();
@@ -38,6 +39,7 @@ export function receive(stream: SMTPServerDataStream, options: ReceiveOptions): 
       wait.then(() => stream.resume(), fail);
     });
     stream.on('end', () => {
+      isComplete = true;
       const rest = scanner.end();
       if (failure === null && options.newlines === 'refuse' && scanner.hasBare) {
         failure = new RefusedError('bad-message', 'The message has a CR or LF that is not part of a CRLF');
@@ -46,8 +48,9 @@ export function receive(stream: SMTPServerDataStream, options: ReceiveOptions): 
       else if (rest === null) spool.end().then(resolve, reject);
       else finish(spool, rest).then(resolve, reject);
     });
-    const left = () =>
-      reject(failure ?? new UnavailableError('timeout', 'The connection ended within the message'));
+    const left = () => {
+      if (!isComplete) reject(new ProtocolError('The connection ended within the message', 'cut-short'));
+    };
     stream.on('error', left);
     stream.on('close', left);
   });

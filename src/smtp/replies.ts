@@ -51,6 +51,14 @@ const REFUSED: Readonly<Record<RefusedCode, readonly [code: number, status: stri
   invalid: [501, '5.5.4'],
 };
 
+/** Codes of a ProtocolError that mean more than bad syntax. */
+const PROTOCOL: ReadonlyMap<string, readonly [code: number, status: string]> = new Map([
+  ['sequence', [503, '5.5.1']],
+  ['unknown-parameter', [555, '5.5.4']],
+  ['address-not-ascii', [553, '5.6.7']],
+  ['authentication-required', [530, '5.7.0']],
+] as const);
+
 const UNAVAILABLE: Readonly<Record<UnavailableCode, SmtpReply>> = {
   'key-service-down': LOCAL_ERROR,
   'disk-full': { code: 452, status: '4.3.1', text: 'Insufficient system storage, try again later' },
@@ -62,11 +70,16 @@ const UNAVAILABLE: Readonly<Record<UnavailableCode, SmtpReply>> = {
 
 /** @returns Never throws; no text of an error that is not public gets into the reply. */
 export function replyTo(error: unknown, stage: ReplyStage): SmtpReply {
-  if (error instanceof ProtocolError) return { code: 501, status: '5.5.4', text: error.message };
+  if (error instanceof ProtocolError) return protocolReply(error);
   if (error instanceof RefusedError) return refusedReply(error, stage);
   if (stage === 'auth') return AUTH_UNAVAILABLE;
   if (error instanceof UnavailableError) return unavailableReply(error, stage);
   return LOCAL_ERROR;
+}
+
+function protocolReply(error: ProtocolError): SmtpReply {
+  const [code, status] = PROTOCOL.get(error.code) ?? [501, '5.5.4'];
+  return { code, status, text: error.message };
 }
 
 function refusedReply(error: RefusedError, stage: ReplyStage): SmtpReply {

@@ -14,8 +14,8 @@ describe('swaks', () => {
   const swaks = (port: keyof Letterlock['ports'], ...args: string[]): Promise<ProgramEnd> =>
     runProgram('swaks', ['--server', 'localhost', '--port', String(server.ports[port]), ...args]);
   const transcript = ({ stdout }: ProgramEnd): string => stdout.toString();
-  const authenticate = (mechanism: string): string[] => {
-    const { address, password } = server.users[0]!;
+  const authenticate = (mechanism: string, password = server.users[0]!.password): string[] => {
+    const { address } = server.users[0]!;
     return ['--auth', mechanism, '--auth-user', address, '--auth-password', password, '--from', address];
   };
   const stranger = ['--from', 'carol@elsewhere.test'];
@@ -44,7 +44,8 @@ describe('swaks', () => {
       ...['--protocol', 'LMTP', '--to', 'alice@demo.test,nobody@demo.test,bob@demo.test'],
     );
     assert.match(transcript(end), /^<\*\* 550 5\.1\.1 /m);
-    assert.equal(transcript(end).match(/^<- {2}250 2\.(?:0\.0|1\.5|6\.0) /gm)?.length, 2, transcript(end));
+    const [, afterData] = transcript(end).split('\n -> .\n');
+    assert.equal(afterData!.match(/^<- {2}250 2\./gm)?.length, 2, transcript(end));
     await receiveMessages(server, server.users[0]!, 3);
     await receiveMessages(server, server.users[1]!, 1);
   });
@@ -65,7 +66,7 @@ describe('swaks', () => {
   it('may not relay through the MX listener', async () => {
     const end = await swaks('mx', ...stranger, '--to', 'dave@elsewhere.test');
     assert.equal(end.exitCode, 24);
-    assert.match(transcript(end), /<\*\* 550 5\.7\.1 /);
+    assert.match(transcript(end), /<\*\* 55[04] 5\.7\.1 /);
   });
 
   it('reaches postmaster without naming a user', async () => {
@@ -94,7 +95,13 @@ describe('swaks', () => {
   });
 
   it('is refused with 535 5.7.8 for a wrong password', async () => {
-    const end = await swaks('submission', ...authenticate('PLAIN'), '--tls', '--auth-password', 'wrong');
+    const end = await swaks(
+      'submission',
+      ...authenticate('PLAIN', 'wrong'),
+      '--tls',
+      '--to',
+      'bob@demo.test',
+    );
     assert.equal(end.exitCode, 28);
     assert.match(transcript(end), /535 5\.7\.8 /);
   });

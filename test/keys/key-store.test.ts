@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, afterEach, beforeEach, describe, it } from 'mocha';
 import { newMailboxId, newOrganizationId } from '../../src/ids.ts';
-import { KeyStore, type MailboxKeyRow, refuseOldSqlite } from '../../src/keys/key-store.ts';
+import { refuseOldSqlite } from '../../src/keys/key-schema.ts';
+import { KeyStore, type MailboxKeyRow } from '../../src/keys/key-store.ts';
 import { cleanUp, temporaryDirectory } from './support.ts';
 
 describe('key store', () => {

@@ -17,7 +17,12 @@ describe('lease keeper', () => {
 
   const open = async (): Promise<OpenedKeys> => {
     const identity = identityFromSeed('x25519', generateIdentitySeed());
-    const keys = { identity, indexKey: Buffer.alloc(32, 7), requestId: `request ${opened.length}` };
+    const keys = {
+      identity,
+      indexKey: Buffer.alloc(32, 7),
+      requestId: `request ${opened.length}`,
+      keyId: 'local:default',
+    };
     opened.push(keys);
     return keys;
   };

@@ -47,7 +47,9 @@ export function keyServiceContract(name: string, start: () => Promise<ServiceUnd
 
     it('wraps neither nothing nor more than the limit', async () => {
       for (const size of [0, WRAPPED_CLEAR_OCTETS + 1]) {
-        await assert.rejects(service.wrap(ids.keyId, context, Buffer.alloc(size), signal), { kind: 'refused' });
+        await assert.rejects(service.wrap(ids.keyId, context, Buffer.alloc(size), signal), {
+          kind: 'refused',
+        });
       }
     });
 
@@ -70,7 +72,10 @@ export function keyServiceContract(name: string, start: () => Promise<ServiceUnd
         }),
       ],
       ['a pair more', { ...context, more: 'x' }],
-      ['a pair less', encryptionContext(DEFAULT_CONTEXT_OPTIONS, { organization, mailbox: null, purpose: 'mailbox' })],
+      [
+        'a pair less',
+        encryptionContext(DEFAULT_CONTEXT_OPTIONS, { organization, mailbox: null, purpose: 'mailbox' }),
+      ],
       ['other letter case', { ...context, 'letterlock:purpose': 'Mailbox' }],
       ['no context', {}],
     ];

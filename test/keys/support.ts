@@ -117,7 +117,10 @@ export const ownerRequest = ({ organization, mailbox }: Tenant): OwnerRequest =>
 });
 
 /** A key service that asks `before` first, for faults and observations. */
-export function observed(service: KeyService, before: (call: 'wrap' | 'unwrap') => void | Promise<void>): KeyService {
+export function observed(
+  service: KeyService,
+  before: (call: 'wrap' | 'unwrap') => void | Promise<void>,
+): KeyService {
   return {
     name: service.name,
     defaultKeyId: service.defaultKeyId,

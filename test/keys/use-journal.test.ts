@@ -15,7 +15,12 @@ const key: UsedKey = {
   purpose: 'mailbox',
   keyId: 'local:default',
 };
-const user: KeyUser = { principal: 'u0001@demo.test', protocol: 'imap', address: '192.0.2.1', reason: 'login' };
+const user: KeyUser = {
+  principal: 'u0001@demo.test',
+  protocol: 'imap',
+  address: '192.0.2.1',
+  reason: 'login',
+};
 const fromMemory = { source: 'memory', requestId: 'r1' } as const;
 
 describe('key-use journal', () => {
@@ -126,9 +131,14 @@ describe('key-use journal', () => {
       assert.ok(written > 1500, `${written} records`);
       assert.ok(!journal.isWritable);
       assert.ok(failures.length > 0);
-      assert.throws(() => journal.lease(key, user, fromMemory), { kind: 'unavailable', code: 'disk-full' });
+      // Room is counted by upper bounds, so a few leases may still find some.
+      const grantAll = () => {
+        for (let i = 0; i < 100; i++) journal.lease(key, user, fromMemory);
+      };
+      assert.throws(grantAll, { kind: 'unavailable', code: 'disk-full' });
       const { lines, problems } = await verifyUseJournal(path);
-      assert.deepEqual([lines, problems], [written, []]);
+      assert.ok(lines >= written);
+      assert.deepEqual(problems, []);
     });
 
     it('still records how uses ended that had begun', async () => {
@@ -234,7 +244,10 @@ describe('key-use journal', () => {
     });
 
     it('shows a line twice', async () => {
-      assert.deepEqual(kinds(await change((lines) => lines.toSpliced(2, 0, lines[1]!))), ['3 order', '3 chain']);
+      assert.deepEqual(kinds(await change((lines) => lines.toSpliced(2, 0, lines[1]!))), [
+        '3 order',
+        '3 chain',
+      ]);
     });
 
     for (const line of ['null', '{}', '', 'x']) {

@@ -60,7 +60,7 @@ Content-Type: text/plain
 preface
 --next--
 `,
-    outline: ['multipart/digest', '  message/rfc822 4', '    text/plain "first"', '  text/plain "preface"'],
+    outline: ['multipart/digest', '  message/rfc822 3', '    text/plain "first"', '  text/plain "preface"'],
   },
   {
     claim: 'RFC 2049 appendix A: multiparts and embedded messages nest',

@@ -34,8 +34,9 @@ export async function messagesIn(client: ImapFlow, folder = 'INBOX'): Promise<Bu
   }
 }
 
-/** How many messages a folder holds, by STATUS. */
+/** How many messages a folder holds, what other sessions did to a selected one included. */
 export async function countIn(client: ImapFlow, folder: string): Promise<number> {
+  await client.noop();
   const status = await client.status(folder, { messages: true });
   assert.ok(status && status.messages !== undefined);
   return status.messages;

@@ -3,7 +3,6 @@
  * the seal as they come, and are kept as they came.
  */
 import { RefusedError } from '../../errors.ts';
-import type { SealedMessage } from '../../seal/sealed-message.ts';
 import type { AppendCommand } from '../wire/ast.ts';
 import { appendUidCode } from '../wire/response-code.ts';
 import { AUTHENTICATED, type CommandSpec, ok } from './context.ts';
@@ -26,21 +25,17 @@ export const append: CommandSpec<AppendCommand> = {
     if (storageLimitOctets !== null && storageOctets + literal.sizeOctets > storageLimitOctets) {
       throw new RefusedError('over-quota', 'The mailbox is full.');
     }
-    const message: SealedMessage = await context.dependencies.sealMessage(
-      literal.receive(),
-      literal.sizeOctets,
-    );
+    const message = await context.dependencies.sealMessage(literal.receive());
     try {
       await literal.finish();
       const internalDate = command.internalDate ?? new Date();
-      const { uidValidity, uids } = await context.mailbox.append(
-        target.id,
-        [{ message, flags, internalDate }],
-        context.origin,
-      );
-      return ok('Append completed.', appendUidCode(uidValidity, uids));
-    } finally {
+      const items = [{ message, flags, internalDate }];
+      const { uidValidity, uids } = await context.mailbox.append(target.id, items, context.origin);
       message.forget();
+      return ok('Append completed.', appendUidCode(uidValidity, uids));
+    } catch (error) {
+      await context.dependencies.discardSealed(message);
+      throw error;
     }
   },
 };

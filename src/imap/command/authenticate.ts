@@ -1,7 +1,7 @@
 /** AUTHENTICATE, RFC 9051 §6.2.2, with PLAIN (RFC 4616) and an initial response (RFC 4959). */
 import { ProtocolError, RefusedError } from '../../errors.ts';
 import type { AuthenticateCommand } from '../wire/ast.ts';
-import { type CommandSpec, no, NOT_AUTHENTICATED } from './context.ts';
+import { type CommandSpec, NOT_AUTHENTICATED, no } from './context.ts';
 import { refusalInClear, signIn } from './sign-in.ts';
 
 export const authenticate: CommandSpec<AuthenticateCommand> = {

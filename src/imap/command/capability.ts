@@ -25,7 +25,12 @@ const AUTHENTICATED_ONLY = [
 
 export function announcedCapabilities(
   state: SessionState,
-  connection: { isSecure: boolean; mayStartTls: boolean; mayAuthenticate: boolean; appendLimitOctets: number },
+  connection: {
+    isSecure: boolean;
+    mayStartTls: boolean;
+    mayAuthenticate: boolean;
+    appendLimitOctets: number;
+  },
 ): readonly string[] {
   if (state !== 'not-authenticated') {
     return [...ALWAYS, ...AUTHENTICATED_ONLY, `APPENDLIMIT=${connection.appendLimitOctets}`];

@@ -18,7 +18,7 @@ export interface Completion {
   /** Response code without brackets. */
   readonly code?: string;
   /** What the connection does after the reply. */
-  readonly then?: 'close' | 'starttls';
+  readonly next?: 'close' | 'starttls';
 }
 
 export const ok = (text: string, code?: string): Completion =>
@@ -102,8 +102,10 @@ export interface ImapDependencies {
    * @throws RefusedError 'bad-credentials' or 'not-permitted', UnavailableError.
    */
   signIn(username: string, password: string, remoteAddress: string): Promise<SignedInUser>;
-  /** Seals octets as they come, under a fresh file key. @throws UnavailableError. */
-  sealMessage(source: AsyncIterable<Buffer>, sizeOctets: number): Promise<SealedMessage>;
+  /** Seals octets as they come, under a fresh file key. @throws UnavailableError, and what the source throws. */
+  sealMessage(source: AsyncIterable<Buffer>): Promise<SealedMessage>;
+  /** Removes what was sealed and no mailbox took. */
+  discardSealed(message: SealedMessage): Promise<void>;
   readonly log: ImapLog;
 }
 

@@ -5,8 +5,8 @@ import type { CopyResult } from '../../store/types.ts';
 import type { CopyCommand } from '../wire/ast.ts';
 import { copyUidCode } from '../wire/response-code.ts';
 import { type CommandSpec, no, ok, SELECTED } from './context.ts';
-import { requireTarget } from './target.ts';
 import { writableFolder } from './read-only.ts';
+import { requireTarget } from './target.ts';
 
 export const copy: CommandSpec<CopyCommand> = {
   states: SELECTED,

@@ -1,7 +1,7 @@
 /** What a FETCH asks for, sorted by what it costs. RFC 9051 §6.4.5, RFC 3501 §6.4.5. */
 import type { OctetRange, SectionSpec } from '../../message/section.ts';
 import type { FetchItem, Section } from '../wire/ast.ts';
-import { printBodySectionName } from '../wire/printer.ts';
+import { printBodySectionName } from '../wire/section.ts';
 
 /** Octets of the message under the name that the client asked for. */
 export interface OctetsItem {

@@ -9,7 +9,7 @@ import { IMAP_STREAM_OCTETS } from '../../limits.ts';
 import { selectFields } from '../../message/header.ts';
 import { locateSection, type OctetRange } from '../../message/section.ts';
 import type { MessageSummary, StoredMessage } from '../../store/types.ts';
-import { printDateTime } from '../wire/printer.ts';
+import { printDateTime } from '../wire/dates.ts';
 import type { Output, SelectedFolder } from './context.ts';
 import { type FetchPlan, type OctetsItem, type PlannedItem, partialRange } from './fetch-plan.ts';
 import { printFlags } from './flags.ts';
@@ -79,7 +79,8 @@ export async function writeResponse(
   try {
     if (plan.withUid) draft.item(`UID ${uid}`);
     for (const item of plan.items) {
-      const text = item.kind === 'octets' ? await octets(item, message, draft) : await value(item, message, selected);
+      const text =
+        item.kind === 'octets' ? await octets(item, message, draft) : await value(item, message, selected);
       if (text !== null) draft.item(text);
     }
     if (tellFlags !== null) {

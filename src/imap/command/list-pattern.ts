@@ -21,7 +21,8 @@ export function listPattern(pattern: string): ListPattern {
   const isSame = upper === exact;
   return {
     matches: (name) =>
-      match(exact, name) || (!isSame && (name === 'INBOX' || name.startsWith('INBOX/')) && match(upper, name)),
+      match(exact, name) ||
+      (!isSame && (name === 'INBOX' || name.startsWith('INBOX/')) && match(upper, name)),
   };
 }
 

@@ -40,7 +40,9 @@ async function writeMatches(command: ListCommand, patterns: readonly ListPattern
   const { selection, returns } = command;
   const onlySubscribed = selection.includes('SUBSCRIBED');
   const folders = await context.mailbox.listFolders();
-  const candidates = onlySubscribed ? await withLostSubscriptions(folders, context) : folders.map(candidateOf);
+  const candidates = onlySubscribed
+    ? await withLostSubscriptions(folders, context)
+    : folders.map(candidateOf);
   const childInfo = selection.includes('RECURSIVEMATCH') ? subscribedAncestors(candidates, patterns) : null;
   const slice = yieldingTo();
   for (const { name, info } of candidates) {
@@ -88,7 +90,10 @@ async function withLostSubscriptions(
 }
 
 /** RFC 5258 §3.5: names above a subscribed one that does not itself match. */
-function subscribedAncestors(candidates: readonly Candidate[], patterns: readonly ListPattern[]): Set<string> {
+function subscribedAncestors(
+  candidates: readonly Candidate[],
+  patterns: readonly ListPattern[],
+): Set<string> {
   const ancestors = new Set<string>();
   for (const { name, info } of candidates) {
     if (info !== null && !info.isSubscribed) continue;

@@ -5,6 +5,5 @@ import { refusalInClear, signIn } from './sign-in.ts';
 
 export const login: CommandSpec<LoginCommand> = {
   states: NOT_AUTHENTICATED,
-  run: (command, context) =>
-    refusalInClear(context) ?? signIn(context, command.username, command.password),
+  run: (command, context) => refusalInClear(context) ?? signIn(context, command.username, command.password),
 };

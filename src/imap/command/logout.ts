@@ -9,6 +9,6 @@ export const logout: CommandSpec<BareCommand> = {
   async run(_command, context) {
     await context.closeFolder();
     context.out.text('* BYE Logging out.\r\n');
-    return { condition: 'OK', text: 'Logout completed.', then: 'close' };
+    return { condition: 'OK', text: 'Logout completed.', next: 'close' };
   },
 };

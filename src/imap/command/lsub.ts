@@ -3,8 +3,8 @@ import type { LsubCommand } from '../wire/ast.ts';
 import { printMailbox } from '../wire/printer.ts';
 import { AUTHENTICATED, type CommandContext, type CommandSpec, ok } from './context.ts';
 import { DELIMITER, nameOf } from './folder-name.ts';
-import { type ListPattern, listPattern } from './list-pattern.ts';
 import { attributesOf } from './list.ts';
+import { type ListPattern, listPattern } from './list-pattern.ts';
 import { yieldingTo } from './yielding.ts';
 
 export const lsub: CommandSpec<LsubCommand> = {
@@ -50,9 +50,7 @@ async function writeXlist(pattern: ListPattern, context: CommandContext): Promis
     if (info.role === 'inbox') attributes.push('\\Inbox');
     // XLIST was Gmail's, and says Spam.
     if (info.role === 'junk') attributes.push('\\Spam');
-    context.out.text(
-      `* XLIST (${attributes.join(' ')}) "${DELIMITER}" ${printMailbox(name, false)}\r\n`,
-    );
+    context.out.text(`* XLIST (${attributes.join(' ')}) "${DELIMITER}" ${printMailbox(name, false)}\r\n`);
     await context.out.settle();
   }
 }

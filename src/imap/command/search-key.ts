@@ -174,6 +174,10 @@ function either(left: SearchTest, right: SearchTest): SearchTest {
 }
 
 /** The quick answer where there is one: a deep OR of cheap keys need not be evaluated by promises. */
-function settled(test: SearchTest, candidate: Candidate, message: SearchedMessage): Promise<boolean> | boolean {
+function settled(
+  test: SearchTest,
+  candidate: Candidate,
+  message: SearchedMessage,
+): Promise<boolean> | boolean {
   return test.quick(candidate) ?? test.full(candidate, message);
 }

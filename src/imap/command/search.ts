@@ -23,7 +23,9 @@ export const search: CommandSpec<SearchCommand> = {
       ? found.reduce((modSeq, uid) => Math.max(modSeq, view.flags(uid as Uid)?.modSeq ?? 0), 0)
       : 0;
     context.out.text(
-      command.returns === null ? searchResponse(results, highest) : esearchResponse(command, results, highest),
+      command.returns === null
+        ? searchResponse(results, highest)
+        : esearchResponse(command, results, highest),
     );
     return ok('Search completed.');
   },

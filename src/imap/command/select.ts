@@ -2,12 +2,7 @@
 import { ProtocolError, RefusedError } from '../../errors.ts';
 import { Flag } from '../../store/types.ts';
 import type { SelectCommand } from '../wire/ast.ts';
-import {
-  highestModSeqCode,
-  uidNextCode,
-  uidValidityCode,
-  unseenCode,
-} from '../wire/response-code.ts';
+import { highestModSeqCode, uidNextCode, uidValidityCode, unseenCode } from '../wire/response-code.ts';
 import { AUTHENTICATED, type CommandSpec, ok, type SelectedFolder } from './context.ts';
 import { pathOf } from './folder-name.ts';
 

@@ -12,6 +12,6 @@ export const starttls: CommandSpec<BareCommand> = {
     if (!context.capabilities().includes('STARTTLS')) {
       throw new ProtocolError(context.isSecure ? 'TLS is active already.' : 'TLS is not available.');
     }
-    return { condition: 'OK', text: 'Begin TLS now.', then: 'starttls' };
+    return { condition: 'OK', text: 'Begin TLS now.', next: 'starttls' };
   },
 };

@@ -25,11 +25,11 @@ export async function writeStatus(
   // RFC 7162 §3.1: asking for it enables.
   if (items.includes('HIGHESTMODSEQ')) context.isCondstore = true;
   const found = await context.mailbox.status(info.id);
-  const values = items.map((item) => `${item} ${valueOf(item, found, context)}`);
+  const values = items.map((item) => `${item} ${statusValue(item, found, context)}`);
   context.out.text(`* STATUS ${printMailbox(nameOf(info.path), false)} (${values.join(' ')})\r\n`);
 }
 
-function valueOf(item: StatusItem, found: FolderStatus, context: CommandContext): number {
+function statusValue(item: StatusItem, found: FolderStatus, context: CommandContext): number {
   switch (item) {
     case 'MESSAGES':
       return found.messages;

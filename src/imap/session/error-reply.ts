@@ -7,10 +7,10 @@
 import {
   IntegrityError,
   ProtocolError,
-  RefusedError,
   type RefusedCode,
-  UnavailableError,
+  RefusedError,
   type UnavailableCode,
+  UnavailableError,
 } from '../../errors.ts';
 import { TargetMissing } from '../command/target.ts';
 import { badCharsetCode } from '../wire/response-code.ts';
@@ -27,6 +27,8 @@ export interface ErrorReply {
 /** Authentication failures are told apart from a mailbox that cannot be opened: clients drop passwords on the first. */
 const REFUSED: Record<RefusedCode, string | null> = {
   'no-such-recipient': 'NONEXISTENT',
+  'recipient-disabled': 'NONEXISTENT',
+  'mail-loop': null,
   nonexistent: 'NONEXISTENT',
   'already-exists': 'ALREADYEXISTS',
   'over-quota': 'OVERQUOTA',

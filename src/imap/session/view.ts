@@ -10,12 +10,7 @@ import { ProtocolError } from '../../errors.ts';
 import type { Uid } from '../../ids.ts';
 import type { FolderChange } from '../../store/types.ts';
 import type { MessageNumbers } from '../command/context.ts';
-import {
-  hasStar,
-  largestNumber,
-  resolveSequenceSet,
-  type SequenceSet,
-} from '../wire/sequence-set.ts';
+import { hasStar, largestNumber, resolveSequenceSet, type SequenceSet } from '../wire/sequence-set.ts';
 
 /** What the client is to be told, in the order in which it must be said. */
 export interface ViewUpdates {

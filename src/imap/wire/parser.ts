@@ -23,6 +23,8 @@ import { parseCopy, parseExpunge, parseStore } from './parse-store.ts';
 import type { FramedCommand } from './reader.ts';
 import { Cursor } from './tokens.ts';
 
+export { CommandError } from './command-error.ts';
+
 export interface ParserOptions {
   /** Mailbox names are UTF-8 (after ENABLE of UTF8=ACCEPT or IMAP4rev2) instead of modified UTF-7. */
   readonly isUtf8: boolean;

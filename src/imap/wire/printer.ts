@@ -8,6 +8,11 @@
 import { encodeModifiedUtf7 } from './modified-utf7.ts';
 import { encodeUtf8 } from './strings.ts';
 
+export { printDateTime } from './dates.ts';
+export { ResponseWriter } from './response-writer.ts';
+export { printBodySectionName, printSection } from './section.ts';
+export { printSequenceSet } from './sequence-set.ts';
+
 // ASTRING-CHAR; not `NIL` in any case, which some clients read as no string at all.
 const ATOM = /^(?!nil$)[^\x00-\x20\x7f-\uffff(){%*"\\]+$/i;
 const QUOTABLE = /^[\x01-\x09\x0b\x0c\x0e-\x7f]*$/;

@@ -102,6 +102,8 @@ type State =
 
 /** What is kept of a line that is thrown away: the longest literal marker, and a CR. */
 const MARKER_OCTETS = 32;
+/** As much of an over-long line is looked at for its tag. */
+const TAG_OCTETS = 128;
 
 export class CommandReader {
   /** What bounds the command from its next line on: PREAUTH_READER_LIMITS, after authentication READER_LIMITS. */
@@ -233,7 +235,10 @@ export class CommandReader {
     const room = this.limits.lineOctets - this.#lineOctets;
     const line = this.#queue.takeLine(room);
     if (line === null) return null;
-    if (line === 'too-long') return this.#giveUp('The command line is too long', room);
+    if (line === 'too-long') {
+      const start = this.#lines[0] ?? this.#queue.peek(TAG_OCTETS);
+      return this.#giveUp('The command line is too long', leadingTag(start));
+    }
     this.#lineOctets += line.length;
     // Nothing but a literal's marker ends a line with a brace, so most commands are done here.
     const marker = line.charCodeAt(line.length - 1) === 0x7d ? trailingLiteral(line) : null;
@@ -265,7 +270,7 @@ export class CommandReader {
     const line = this.#queue.takeLine(this.limits.lineOctets);
     if (line === null) return null;
     this.#state = 'line';
-    if (line === 'too-long') return this.#giveUp('The line is too long', this.limits.lineOctets);
+    if (line === 'too-long') return this.#giveUp('The line is too long', null);
     return { kind: 'line', octets: Buffer.from(line, 'latin1') };
   }
 
@@ -289,8 +294,7 @@ export class CommandReader {
   }
 
   /** The line is longer than may be kept: reports it, and swallows the command from here on. */
-  #giveUp(sentence: string, keptOctets: number): ReaderEvent {
-    const tag = leadingTag(this.#lines[0] ?? this.#queue.peek(Math.min(keptOctets, 256)));
+  #giveUp(sentence: string, tag: string | null): ReaderEvent {
     this.#reset();
     this.#state = 'skip-line';
     return { kind: 'error', error: new ProtocolError(sentence, 'too-long'), tag, isFatal: false };

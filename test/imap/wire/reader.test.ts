@@ -263,6 +263,18 @@ describe('imap/wire/reader', () => {
     }
   });
 
+  it('a raw line beyond the limit is refused without a tag, and commands are read again', () => {
+    for (const cut of CUTS) {
+      const reader = new CommandReader({ ...READER_LIMITS, lineOctets: 11 });
+      reader.expectLine();
+      const summary = summarize('dGVzdA dGVzdA==\r\na2 NOOP\r\n', cut, reader, () => 'buffer');
+      assert.deepEqual(summary, [
+        ['error', 'too-long', null],
+        ['command', 'a2 NOOP'],
+      ]);
+    }
+  });
+
   it('octets pipelined behind STARTTLS can be dropped (RFC 9051 §6.2.1)', () => {
     const reader = new CommandReader();
     reader.push(octets('a1 STARTTLS\r\na2 LOGIN eve {3}\r\n'));

@@ -1,0 +1,354 @@
+/**
+ * One client's session: its state (RFC 9051 §3), what it has selected, and what it must be told with each reply.
+ *
+ * Commands run strictly one after the other; the connection around it sees to that. Changes to the selected folder come
+ * in at any time, wait in the view, and go out before a tagged reply, or at once in IDLE.
+ */
+
+import { RefusedError } from '../../errors.ts';
+import type { FolderId } from '../../ids.ts';
+import { IMAP_BAD_COMMANDS, IMAP_FAILED_LOGINS, IMAP_PREAUTH_BAD_COMMANDS } from '../../limits.ts';
+import type { FolderChange, FolderInfo, Mailbox } from '../../store/types.ts';
+import { announcedCapabilities } from '../command/capability.ts';
+import type {
+  CommandContext,
+  Completion,
+  ImapDependencies,
+  MessageLiteral,
+  Output,
+  SelectedFolder,
+  SessionState,
+  SignedInUser,
+} from '../command/context.ts';
+import { BrokenLiteral } from '../command/fetch-response.ts';
+import { flagsResponse, SYSTEM_FLAGS } from '../command/flags.ts';
+import { commandSpec } from '../command/table.ts';
+import type { Command } from '../wire/ast.ts';
+import { printContinuation, printFlagList, printStatusResponse } from '../wire/printer.ts';
+import { capabilityCode, permanentFlagsCode } from '../wire/response-code.ts';
+import { ConnectionEnd } from './connection-end.ts';
+import { type ErrorReply, errorReply } from './error-reply.ts';
+import { ClientView } from './view.ts';
+
+/** The connection, as far as a session needs it. */
+export interface ClientLink {
+  readonly id: number;
+  readonly remoteAddress: string;
+  readonly isSecure: boolean;
+  readonly mayStartTls: boolean;
+  readonly mayAuthenticate: boolean;
+  readonly appendLimitOctets: number;
+  readonly keepAliveMs: number;
+  readonly out: Output;
+  /** Flushes, then waits for one line that is no command. @throws ConnectionEnd, ProtocolError. */
+  readLine(): Promise<Buffer>;
+  /**
+   * Counts the connection as the user's and lifts the bounds that hold before authentication.
+   * @returns what gives the place back. @throws RefusedError 'too-many'.
+   */
+  authenticated(userId: string): () => void;
+}
+
+/** What the connection does after a reply. */
+export type AfterReply = 'continue' | 'close' | 'starttls';
+
+interface Selection extends SelectedFolder {
+  readonly numbers: ClientView;
+  /** UIDs below it were \Recent in some session before, or are in this one and have been claimed. */
+  readonly claimedBelow: number;
+  /** Keywords that the client was told in FLAGS; -1 before the first time. */
+  keywordsTold: number;
+  isGone: boolean;
+}
+
+export class Session implements CommandContext {
+  readonly dependencies: ImapDependencies;
+  readonly origin = {};
+  isCondstore = false;
+  messageLiteral: MessageLiteral | null = null;
+  readonly #link: ClientLink;
+  #state: SessionState = 'not-authenticated';
+  #mailbox: Mailbox | null = null;
+  #releaseUser: (() => void) | null = null;
+  #selection: Selection | null = null;
+  #badCommands = 0;
+  #failedLogins = 0;
+  #isIdle = false;
+  #isPushDue = false;
+  #isPushing = false;
+
+  constructor(dependencies: ImapDependencies, link: ClientLink) {
+    this.dependencies = dependencies;
+    this.#link = link;
+  }
+
+  // --- For the connection ---
+
+  greet(): void {
+    this.out.text(
+      printStatusResponse(null, 'OK', 'Letterlock is ready.', capabilityCode(this.capabilities())),
+    );
+  }
+
+  /**
+   * Runs a command and writes its replies.
+   * @param literal The message that an APPEND announced.
+   * @throws ConnectionEnd, BrokenLiteral: then nothing more can be said.
+   */
+  async execute(command: Command, literal: MessageLiteral | null): Promise<AfterReply> {
+    const spec = commandSpec(command);
+    if (spec === null) return this.#reply(command.tag, bad('That command is not offered.'));
+    if (!spec.states.includes(this.#state)) {
+      return this.#reply(command.tag, bad(`${command.name} is not allowed now.`));
+    }
+    let completion: Completion | ErrorReply;
+    this.messageLiteral = literal;
+    try {
+      completion = await spec.run(command, this);
+    } catch (error) {
+      if (error instanceof ConnectionEnd || error instanceof BrokenLiteral) throw error;
+      completion = this.#failed(error, command.name);
+    } finally {
+      this.messageLiteral = null;
+    }
+    this.#writeUpdates(spec.mayExpunge?.(command) ?? true);
+    return this.#reply(command.tag, completion);
+  }
+
+  /** Answers what could not be framed or parsed. @param tag Null when it has none. */
+  reject(tag: string | null, error: unknown): AfterReply {
+    return this.#reply(tag, this.#failed(error, null));
+  }
+
+  /** Says why the connection ends. */
+  sayBye(text: string): void {
+    this.#state = 'logout';
+    this.out.text(printStatusResponse(null, 'BYE', text));
+  }
+
+  /** Lets go of everything. The connection is gone, or about to be. */
+  async end(): Promise<void> {
+    this.#state = 'logout';
+    await this.closeFolder();
+    this.#mailbox?.close();
+    this.#mailbox = null;
+    this.#releaseUser?.();
+    this.#releaseUser = null;
+  }
+
+  // --- For commands ---
+
+  get out(): Output {
+    return this.#link.out;
+  }
+
+  get remoteAddress(): string {
+    return this.#link.remoteAddress;
+  }
+
+  get isSecure(): boolean {
+    return this.#link.isSecure;
+  }
+
+  get mayAuthenticate(): boolean {
+    return this.#link.mayAuthenticate;
+  }
+
+  get appendLimitOctets(): number {
+    return this.#link.appendLimitOctets;
+  }
+
+  get mailbox(): Mailbox {
+    if (this.#mailbox === null) throw new Error('no mailbox before authentication');
+    return this.#mailbox;
+  }
+
+  get selected(): SelectedFolder {
+    if (this.#selection === null) throw new Error('no folder is selected');
+    return this.#selection;
+  }
+
+  get selectedId(): FolderId | null {
+    return this.#selection?.id ?? null;
+  }
+
+  capabilities(): readonly string[] {
+    return announcedCapabilities(this.#state, this.#link);
+  }
+
+  enter(user: SignedInUser, mailbox: Mailbox): void {
+    this.#releaseUser = this.#link.authenticated(user.userId);
+    this.#mailbox = mailbox;
+    this.#state = 'authenticated';
+  }
+
+  async openFolder(info: FolderInfo, isReadOnly: boolean): Promise<SelectedFolder> {
+    let selection: Selection | null = null;
+    const view = await this.mailbox.openFolder(info.id, (change) => {
+      // Before the view's snapshot is taken, below, the change is in the snapshot.
+      if (selection !== null) this.#changed(selection, change);
+    });
+    try {
+      const recentFrom = await view.recentFrom(!isReadOnly);
+      // From the snapshot on, no await: nothing may come between it and the view.
+      selection = {
+        id: info.id,
+        isReadOnly,
+        view,
+        numbers: new ClientView(view.uids(), recentFrom, this.origin),
+        claimedBelow: view.uidNext,
+        keywordsTold: -1,
+        isGone: false,
+      };
+    } catch (error) {
+      view.close();
+      throw error;
+    }
+    this.#selection = selection;
+    this.#state = 'selected';
+    return selection;
+  }
+
+  async closeFolder(): Promise<void> {
+    const selection = this.#selection;
+    if (selection === null) return;
+    this.#selection = null;
+    if (this.#state === 'selected') this.#state = 'authenticated';
+    try {
+      await claimRecent(selection);
+    } finally {
+      selection.view.close();
+    }
+  }
+
+  tellKeywords(): void {
+    const selection = this.#selection;
+    if (selection === null) return;
+    const keywords = selection.view.keywords();
+    if (keywords.length === selection.keywordsTold) return;
+    selection.keywordsTold = keywords.length;
+    const flags = [...SYSTEM_FLAGS, ...keywords];
+    const permanent = selection.isReadOnly ? [] : [...flags, '\\*'];
+    this.out.text(`* FLAGS ${printFlagList(flags)}\r\n`);
+    this.out.text(printStatusResponse(null, 'OK', 'Flags permitted.', permanentFlagsCode(permanent)));
+  }
+
+  readLine(continuation: string): Promise<Buffer> {
+    this.out.text(printContinuation(continuation));
+    return this.#link.readLine();
+  }
+
+  async idle(): Promise<Buffer> {
+    const keepAlive = setInterval(() => {
+      this.out.text('* OK Still here\r\n');
+      this.#push();
+    }, this.#link.keepAliveMs);
+    try {
+      this.out.text(printContinuation('idling'));
+      this.#writeUpdates(true);
+      this.#isIdle = true;
+      return await this.#link.readLine();
+    } finally {
+      this.#isIdle = false;
+      clearInterval(keepAlive);
+    }
+  }
+
+  // --- Changes ---
+
+  #changed(selection: Selection, change: FolderChange): void {
+    if (change.kind === 'gone') selection.isGone = true;
+    else selection.numbers.apply(change);
+    if (!this.#isIdle || this.#isPushDue) return;
+    this.#isPushDue = true;
+    // One push for what one step of the store changed.
+    queueMicrotask(() => {
+      this.#isPushDue = false;
+      if (this.#isIdle) this.#push();
+    });
+  }
+
+  /** Sends what is due in IDLE. While the client takes nothing, changes wait in the view, where they cost little. */
+  #push(): void {
+    if (this.#isPushing) return;
+    this.#writeUpdates(true);
+    this.#isPushing = true;
+    this.out.flush().then(
+      () => {
+        this.#isPushing = false;
+        if (this.#isIdle && this.#selection?.numbers.hasUpdates) this.#push();
+      },
+      // The wait for the client's line fails as well, and ends the command.
+      () => {},
+    );
+  }
+
+  /** RFC 3501 §7: EXPUNGE first, so that the numbers behind it are the new ones. */
+  #writeUpdates(mayExpunge: boolean): void {
+    const selection = this.#selection;
+    if (selection === null || selection.isGone || !selection.numbers.hasUpdates) return;
+    const { expunged, exists, changed } = selection.numbers.takeUpdates(mayExpunge);
+    let text = '';
+    for (const number of expunged) text += `* ${number} EXPUNGE\r\n`;
+    if (exists !== null) text += `* ${exists} EXISTS\r\n* ${selection.numbers.recentCount} RECENT\r\n`;
+    this.out.text(text);
+    if (changed.length === 0) return;
+    this.tellKeywords();
+    for (const uid of changed) {
+      this.out.text(flagsResponse(selection, uid, { withUid: true, withModSeq: this.isCondstore }));
+    }
+  }
+
+  // --- Replies ---
+
+  #failed(error: unknown, command: string | null): ErrorReply {
+    const reply = errorReply(error);
+    if (error instanceof RefusedError && error.code === 'bad-credentials') this.#failedLogins += 1;
+    const fields = {
+      connection: this.#link.id,
+      command,
+      code: reply.code,
+      ...(this.#mailbox === null ? {} : { mailbox: this.#mailbox.id }),
+      ...(reply.logLevel === 'error' ? { err: error } : {}),
+    };
+    this.dependencies.log[reply.logLevel](fields, 'an IMAP command failed');
+    return reply;
+  }
+
+  #reply(tag: string | null, completion: Completion | ErrorReply): AfterReply {
+    const { condition, text, code } = completion;
+    if (condition === 'BYE') {
+      this.out.text(printStatusResponse(null, 'BYE', text, code));
+      return 'close';
+    }
+    this.out.text(printStatusResponse(tag, condition, text, code));
+    this.#badCommands = condition === 'BAD' ? this.#badCommands + 1 : 0;
+    const isAuthenticated = this.#state !== 'not-authenticated';
+    if (this.#badCommands >= (isAuthenticated ? IMAP_BAD_COMMANDS : IMAP_PREAUTH_BAD_COMMANDS)) {
+      this.sayBye('Too many bad commands.');
+      return 'close';
+    }
+    if (this.#failedLogins >= IMAP_FAILED_LOGINS) {
+      this.sayBye('Too many failed logins.');
+      return 'close';
+    }
+    if (this.#selection?.isGone) {
+      // Its numbers mean nothing any more, and RFC 9051 has no way to say so but this.
+      this.sayBye('The selected folder was deleted.');
+      return 'close';
+    }
+    return 'next' in completion && completion.next !== undefined ? completion.next : 'continue';
+  }
+}
+
+const bad = (text: string): ErrorReply => ({ condition: 'BAD', text, logLevel: 'debug' });
+
+/**
+ * Messages that arrived in this session and that it was told of are not \Recent in the next one (RFC 3501 §2.3.2). The
+ * claim is a convenience to clients: when it fails, the next session sees them as \Recent again.
+ */
+async function claimRecent({ isReadOnly, isGone, numbers, claimedBelow, view }: Selection): Promise<void> {
+  const { count } = numbers;
+  if (isReadOnly || isGone || count === 0 || numbers.uidAt(count) < claimedBelow) return;
+  await view.recentFrom(true).catch(() => {});
+}

@@ -1,0 +1,104 @@
+/**
+ * The submission listeners: mail from our own users, who authenticate over TLS. RFC 6409; RFC 8314 for implicit TLS.
+ * Clients that we bend for: Outlook's space after `MAIL FROM:` and Windows Mail's two after `AUTH PLAIN` pass in the package.
+ */
+import { randomUUID } from 'node:crypto';
+import { BlockList, isIPv6 } from 'node:net';
+import type { HeaderSection } from '../delivery/header-rules.ts';
+import { formatDate } from '../delivery/trace.ts';
+import { ProtocolError, RefusedError } from '../errors.ts';
+import { SMTP_AUTH_LINE_OCTETS } from '../limits.ts';
+import { parseAddressList } from '../message/address.ts';
+import { fieldValue } from '../message/header.ts';
+import {
+  type Credentials,
+  type EdgeDeps,
+  type EdgeOptions,
+  type SmtpListener,
+  type SmtpPolicy,
+  startEdge,
+} from './edge.ts';
+import { localRecipient, type RecipientDeps } from './recipients.ts';
+
+export interface SubmissionOptions extends Omit<EdgeOptions, 'commandOctets'> {
+  /** CIDR ranges whose clients may authenticate without TLS: a proxy that terminates it. Default none. */
+  readonly plaintextNetworks?: readonly string[];
+  /** Our authserv-id. Default: `host`. */
+  readonly authservId?: string;
+}
+
+/** An authenticated user. */
+export interface Submitter {
+  /** Whether mail may name this address as its sender: the user's own, aliases and sub-addresses included. */
+  owns(address: string): boolean;
+}
+
+export interface SubmissionDeps extends EdgeDeps, RecipientDeps {
+  /** Delays failures itself. @throws RefusedError 'bad-credentials', UnavailableError. */
+  readonly authenticate: (credentials: Credentials) => Promise<Submitter>;
+}
+
+export function startSubmission(options: SubmissionOptions, deps: SubmissionDeps): Promise<SmtpListener> {
+  return startEdge(
+    { ...options, commandOctets: SMTP_AUTH_LINE_OCTETS },
+    submissionPolicy(options, deps),
+    deps,
+  );
+}
+
+export function submissionPolicy(options: SubmissionOptions, deps: SubmissionDeps): SmtpPolicy<Submitter> {
+  const mayBePlaintext = networks(options.plaintextNetworks ?? []);
+  return {
+    name: 'submission',
+    newlines: 'repair',
+    authenticate: deps.authenticate,
+    mayAuthenticate: (remoteAddress, isSecure) => isSecure || mayBePlaintext(remoteAddress),
+    checkSender({ client, reversePath }) {
+      if (!client.isTrusted) throw new ProtocolError('Send STARTTLS first', 'authentication-required');
+      if (client.principal === null) {
+        throw new ProtocolError('Authentication required', 'authentication-required');
+      }
+      // The null reverse-path is a disposition notification's (RFC 8098 §3); its From is looked at all the same.
+      if (reversePath !== '' && !client.principal.owns(reversePath)) throw notYours('sender');
+    },
+    recipient: (transaction, address) => localRecipient(deps, address, transaction.declaredOctets),
+    rules: ({ client }, receivedAt) => ({
+      removesReturnPath: true,
+      removesResultsOf: options.authservId ?? options.host,
+      removesBcc: true,
+      completes: { date: formatDate(receivedAt), messageId: `<${randomUUID()}@${options.host}>` },
+      check: (header) => checkFrom(header, client.principal),
+    }),
+  };
+}
+
+/**
+ * The author that readers see must be the one who authenticated. RFC 5322 §3.6.2; RFC 6409 §6.1 has the reply, 550 5.7.1.
+ * @throws RefusedError 'not-permitted', or 'bad-message' when there is not exactly one From field.
+ */
+function checkFrom({ octets, fields }: HeaderSection, submitter: Submitter | null): void {
+  const [from, ...others] = fields.filter((field) => field.name.toLowerCase() === 'from');
+  if (from === undefined || others.length > 0) {
+    throw new RefusedError('bad-message', 'The message must have exactly one From field');
+  }
+  const authors = parseAddressList(fieldValue(octets, from)).filter(({ host }) => host !== null);
+  if (authors.length === 0) throw new RefusedError('bad-message', 'The From field has no address');
+  for (const { mailbox, host } of authors) {
+    const address = Buffer.from(`${mailbox}@${host}`, 'latin1').toString('utf8');
+    if (!submitter?.owns(address)) throw notYours('From');
+  }
+}
+
+function notYours(what: string): RefusedError {
+  return new RefusedError('not-permitted', `The ${what} address is not one of yours`);
+}
+
+/** @throws RangeError for what is no CIDR range; configuration is checked before. */
+function networks(ranges: readonly string[]): (address: string) => boolean {
+  const list = new BlockList();
+  for (const range of ranges) {
+    const [address = '', bits = ''] = range.split('/');
+    list.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4');
+  }
+  return (address) => list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+}

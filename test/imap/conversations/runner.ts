@@ -1,0 +1,93 @@
+/**
+ * Conversations: plain text files of what clients send and the server answers. Each runs with a fresh mailbox.
+ *
+ *     === A claim, the name of the test
+ *     @deliver Subject        a message arrives in INBOX
+ *     @unsigned               clients do not sign in by themselves
+ *     C: a1 SELECT INBOX      the first client sends a line (C2: the second)
+ *     S: * 1 EXISTS           it must be answered this, next; `...` stands for anything
+ *     S: a1 OK ...
+ *
+ * A file is run in order, and lines are expected strictly: what is not written must not come.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { message } from '../../store/support.ts';
+import type { Client, ImapFixture } from '../support.ts';
+
+export interface Conversation {
+  readonly file: string;
+  readonly claim: string;
+  readonly steps: readonly Step[];
+}
+
+interface Step {
+  readonly line: number;
+  readonly kind: 'C' | 'S' | '@';
+  readonly client: number;
+  readonly text: string;
+}
+
+export function readConversations(directory: string): Conversation[] {
+  return readdirSync(directory)
+    .filter((name) => name.endsWith('.txt'))
+    .sort()
+    .flatMap((file) => parse(file, readFileSync(`${directory}/${file}`, 'utf8')));
+}
+
+function parse(file: string, text: string): Conversation[] {
+  const conversations: { file: string; claim: string; steps: Step[] }[] = [];
+  text.split('\n').forEach((line, index) => {
+    if (line.startsWith('=== ')) {
+      conversations.push({ file, claim: line.slice(4), steps: [] });
+      return;
+    }
+    const match = /^(?:([CS])(\d?):(?: (.*))?|@(.*))$/.exec(line);
+    if (match === null) {
+      assert.ok(line === '' || line.startsWith('#'), `${file}:${index + 1}: ${line}`);
+      return;
+    }
+    const [, kind = '@', client = '', said = '', directive] = match;
+    conversations.at(-1)!.steps.push({
+      line: index + 1,
+      kind: kind as Step['kind'],
+      client: client === '' ? 1 : Number(client),
+      text: directive ?? said,
+    });
+  });
+  return conversations;
+}
+
+let users = 0;
+
+export async function converse(conversation: Conversation, fixture: ImapFixture): Promise<void> {
+  users += 1;
+  const user = `user${users}`;
+  const mailbox = await fixture.addUser(user);
+  const clients = new Map<number, Client>();
+  let isUnsigned = false;
+  const client = async (number: number): Promise<Client> => {
+    const known = clients.get(number);
+    if (known !== undefined) return known;
+    const made = isUnsigned ? await fixture.connect() : await fixture.signIn(user);
+    clients.set(number, made);
+    return made;
+  };
+  for (const step of conversation.steps) {
+    const where = `${conversation.file}:${step.line}`;
+    if (step.kind === '@') {
+      const [directive, ...rest] = step.text.split(' ');
+      if (directive === 'unsigned') isUnsigned = true;
+      else if (directive === 'deliver') {
+        await fixture.store.deliver(await fixture.store.sealed(message(rest.join(' '))), [mailbox]);
+      } else assert.fail(`${where}: @${directive}`);
+    } else if (step.kind === 'C') {
+      (await client(step.client)).send(step.text.replaceAll('USER', user));
+    } else {
+      const expected = new RegExp(`^${step.text.split('...').map(RegExp.escape).join('.*')}$`);
+      const line = await (await client(step.client)).line();
+      assert.match(line, expected, where);
+    }
+  }
+  for (const open of clients.values()) open.close();
+}

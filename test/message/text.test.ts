@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { describe, it } from 'mocha';
+import { SEARCH_PART_OCTETS } from '../../src/limits.ts';
+import type { DigestPart } from '../../src/message/digest.ts';
+import { digestParts } from '../../src/message/digest-builder.ts';
+import {
+  casemap,
+  decodeHeaderText,
+  decodeHeaderValue,
+  decodeTextPart,
+  searchSources,
+} from '../../src/message/text.ts';
+import { crlf, readStructure } from './chunks.ts';
+
+function part(fields: Partial<DigestPart>): DigestPart {
+  return {
+    section: '',
+    mediaType: 'text/plain',
+    charset: '',
+    encoding: '7bit',
+    headerStart: 0,
+    bodyStart: 0,
+    end: 0,
+    ...fields,
+  };
+}
+
+describe('decodeHeaderValue', () => {
+  for (const [value, expected] of [
+    // RFC 2047 §8
+    ['=?US-ASCII?Q?Keith_Moore?= <moore@cs.utk.edu>', 'Keith Moore <moore@cs.utk.edu>'],
+    ['=?ISO-8859-1?Q?Keld_J=F8rn_Simonsen?= <keld@dkuug.dk>', 'Keld Jørn Simonsen <keld@dkuug.dk>'],
+    [
+      '=?ISO-8859-1?B?SWYgeW91IGNhbiByZWFkIHRoaXMgeW8=?= =?ISO-8859-2?B?dSB1bmRlcnN0YW5kIHRoZSBleGFtcGxlLg==?=',
+      'If you can read this you understand the example.',
+    ],
+    ['(=?ISO-8859-1?Q?a?=)', '(a)'],
+    ['(=?ISO-8859-1?Q?a?= b)', '(a b)'],
+    ['(=?ISO-8859-1?Q?a?=  =?ISO-8859-1?Q?b?=)', '(ab)'],
+    ['(=?ISO-8859-1?Q?a_b?=)', '(a b)'],
+    // RFC 2231 §5
+    ['=?US-ASCII*EN?Q?Keith_Moore?=', 'Keith Moore'],
+    // A character cut in two, in both encodings
+    ['=?utf-8?B?w4==?= =?utf-8?B?qQ==?=', 'é'],
+    ['=?utf-8?Q?=C3?= =?UTF-8?Q?=A9?=', 'é'],
+    ['=?iso-2022-jp?B?GyRCRnxLXDhsGyhC?=', '日本語'],
+    ['=?gb2312?B?1tC5+g==?=', '中国'],
+    ['=?utf-7?Q?+AOk-?=', 'é'],
+    ['=?utf-8?Q?with a space?=', 'with a space'],
+    ['raw \xc3\xa9', 'raw é'],
+    ['raw \xe9', 'raw é'],
+    ['=?x-nobody-knows?Q?=E9?=', 'é'],
+    ['=?utf-8?X?abc?=', '=?utf-8?X?abc?='],
+    ['=?utf-8?Q?unclosed', '=?utf-8?Q?unclosed'],
+    ['a=?utf-8?Q?b?=c', 'abc'],
+    ['', ''],
+  ] as const) {
+    it(`reads ${JSON.stringify(value)} as ${JSON.stringify(expected)}`, () => {
+      assert.equal(decodeHeaderValue(value), expected);
+    });
+  }
+
+  it('never fails', () => {
+    const pieces = fc.constantFrom('=?', '?=', '?', 'utf-8', 'Q', 'b', '=', '_', ' ', '\xff', 'w6k=', '*');
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 30 }), (parts) => void decodeHeaderValue(parts.join(''))),
+    );
+  });
+});
+
+describe('decodeHeaderText', () => {
+  it('gives a line of decoded text for each field', () => {
+    const header = crlf('Subject: =?utf-8?Q?=C3=A9?=\n\tfolded\ngarbage\nX: y\n\n');
+    assert.equal(decodeHeaderText(header), 'Subject: é\tfolded\nX: y\n');
+  });
+});
+
+describe('decodeTextPart', () => {
+  for (const [claim, fields, body, expected] of [
+    ['plain text as UTF-8', {}, 'caf\xc3\xa9', 'café'],
+    ['plain text that is no UTF-8 as windows-1252', {}, 'caf\xe9 \x80', 'café €'],
+    ['declared charsets', { charset: 'iso-8859-2' }, '\xb1', 'ą'],
+    ['charsets that only iconv-lite knows', { charset: 'cp850' }, '\x82', 'é'],
+    [
+      'quoted-printable (RFC 2045 §6.7)',
+      { encoding: 'quoted-printable' },
+      'a=3Db=\r\nc =  \r\nd=C3=A9',
+      'a=bc dé',
+    ],
+    ['broken quoted-printable', { encoding: 'quoted-printable' }, '100=% =ZZ =4', '100=% =ZZ =4'],
+    ['base64', { encoding: 'base64', charset: 'utf-8' }, 'w6k\r\n=\r\n', 'é'],
+    ['base64 with stray characters', { encoding: 'base64' }, 'aGVs*bG8=', 'hello'],
+    ['an unknown encoding as none', { encoding: 'x-uuencode' }, 'abc', 'abc'],
+    ['UTF-16', { charset: 'utf-16le' }, 'a\0b\0', 'ab'],
+    ['an absurd charset name', { charset: `x${'y'.repeat(99)}` }, 'abc', 'abc'],
+    ['nothing', { encoding: 'base64' }, '', ''],
+  ] as const) {
+    it(`decodes ${claim}`, () => {
+      assert.equal(decodeTextPart(part(fields), Buffer.from(body, 'latin1')), expected);
+    });
+  }
+
+  it('reduces HTML to the text that is shown, words of different blocks apart', () => {
+    const html =
+      '<html><head><title>no</title><style>p {}</style></head><body><p>One &amp; <b>t</b>wo</p><p>three<br>four' +
+      '<script>no()</script><!-- no --><td>five</td></p></body></html>';
+    const text = decodeTextPart(part({ mediaType: 'text/html' }), Buffer.from(html));
+    assert.deepEqual(text.trim().split(/\s*\n\s*/), ['One & two', 'three', 'four', 'five']);
+  });
+
+  it('survives HTML nested without end', () => {
+    const html = `${'<div><b>'.repeat(50_000)}deep`;
+    assert.equal(decodeTextPart(part({ mediaType: 'text/html' }), Buffer.from(html)).trim(), 'deep');
+  });
+
+  it('shows text after a stray closing tag of a hidden element', () => {
+    assert.equal(
+      decodeTextPart(part({ mediaType: 'text/html' }), Buffer.from('</style>a<style>b</style>')),
+      'a',
+    );
+  });
+
+  it('stops at its limit', () => {
+    assert.equal(
+      decodeTextPart(part({}), Buffer.alloc(SEARCH_PART_OCTETS + 1, 'x')).length,
+      SEARCH_PART_OCTETS,
+    );
+  });
+
+  it('never fails', () => {
+    const fields = fc.record({
+      mediaType: fc.constantFrom('text/plain', 'text/html'),
+      charset: fc.oneof(fc.constantFrom('', 'utf-8', 'utf-16', 'iso-2022-jp', 'utf-7', 'hz'), fc.string()),
+      encoding: fc.constantFrom('7bit', 'base64', 'quoted-printable', ''),
+    });
+    fc.assert(
+      fc.property(
+        fields,
+        fc.uint8Array(),
+        (given, octets) => void decodeTextPart(part(given), Buffer.from(octets)),
+      ),
+    );
+  });
+});
+
+describe('searchSources', () => {
+  const message = crlf(`Subject: outer
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: text/plain
+
+one
+--b
+Content-Type: image/png
+
+no
+--b
+Content-Type: message/rfc822
+
+Subject: inner
+
+two
+--b--
+`);
+  const parts = digestParts(readStructure([message]).root);
+  const octetsOf = (key: 'BODY' | 'TEXT') =>
+    searchSources(parts, key).map(
+      ({ kind, start, end }) => `${kind} ${message.toString('latin1', start, end).trim()}`,
+    );
+
+  it('of BODY are text parts and the headers of embedded messages', () => {
+    assert.deepEqual(octetsOf('BODY'), ['body one', 'header Subject: inner', 'body two']);
+  });
+
+  it('of TEXT are these and the header of the message', () => {
+    assert.equal(octetsOf('TEXT').length, 4);
+    assert.match(octetsOf('TEXT')[0]!, /^header Subject: outer/);
+  });
+});
+
+describe('casemap', () => {
+  for (const [left, right] of [
+    ['Subject', 'sUBJECT'],
+    ['ÄÖÜ', 'äöü'],
+    ['é', 'e\u0301'],
+    ['Σίσυφος', 'ΣΊΣΥΦΟΣ'],
+    ['ﬁ', 'FI'],
+    ['Ⅷ', 'viii'],
+    ['ＡＢＣ', 'abc'],
+    ['Ǆ', 'ǆ'],
+    ['ǅ', 'dž'],
+    ['ПРИВЕТ', 'привет'],
+    ['𐐨', '𐐀'],
+    ['ᾳ', 'ᾼ'],
+    ['ა', 'Ა'],
+    ['Straße', 'STRASSE'],
+    ['𝓪', 'A'],
+  ] as const) {
+    it(`makes ${left} equal to ${right}`, () => assert.equal(casemap(left), casemap(right)));
+  }
+
+  it('keeps a substring a substring, if it is cut before no combining mark', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), (before, after) => {
+        assert.ok(casemap(`${before} needle ${after}`).includes(casemap('Needle')));
+      }),
+    );
+  });
+
+  it('is idempotent', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), (text) =>
+        assert.equal(casemap(casemap(text)), casemap(text)),
+      ),
+    );
+  });
+});
