@@ -229,3 +229,32 @@ export const IMAP_FAILED_LOGINS = 5;
 export const IMAP_CONNECTIONS = 20_000;
 export const IMAP_CONNECTIONS_PER_ADDRESS = 500;
 export const IMAP_CONNECTIONS_PER_USER = 64;
+
+// --- Directory ---
+
+/** RFC 5321 §4.5.3.1.1. */
+export const LOCAL_PART_OCTETS = 64;
+/** Resolved addresses kept in memory: some MB, and a look-up stays a microsecond. */
+export const CACHED_RESOLUTIONS = 20_000;
+/** One delivery to a group is one journal record; more members than this would not fit it. */
+export const GROUP_MEMBERS = 10_000;
+/** argon2id as OWASP recommends: 19 MiB, two passes, one lane; about 20 ms. */
+export const ARGON2 = { memoryKib: 19 * 1024, passes: 2, parallelism: 1, tagOctets: 32, saltOctets: 16 } as const;
+/** Octets of a password: longer ones only cost time. */
+export const PASSWORD_OCTETS = 1_024;
+/** Logins waiting for their argon2: at 50 a second a core, this is some seconds. */
+export const WAITING_LOGINS = 500;
+/** Verified credentials remembered, each 32 octets of HMAC and its key. */
+export const VERIFIED_CREDENTIALS = 50_000;
+/** A verified credential is checked anew after this long, so that a changed hash cost takes effect. */
+export const VERIFIED_CREDENTIAL_MS = 15 * 60_000;
+/** Failed logins of one address are answered after this long at first, doubled each time ... */
+export const LOGIN_DELAY_MS = 500;
+/** ... up to this: long enough to make guessing hopeless, short enough not to look like a dead server. */
+export const LOGIN_DELAY_MOST_MS = 16_000;
+/** An address that failed is forgotten after this long without another failure. */
+export const LOGIN_FAILURE_MEMORY_MS = 15 * 60_000;
+/** Addresses whose failures are remembered; the oldest goes first. */
+export const LOGIN_FAILURE_ADDRESSES = 50_000;
+/** New mailboxes made side by side: their operations share the journal's syncs. */
+export const MAILBOXES_CREATED_AT_ONCE = 16;

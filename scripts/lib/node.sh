@@ -38,6 +38,7 @@ use_pinned_node() {
   if [ ! -f "$root/node_modules/.package-lock.json" ] ||
     [ "$root/package-lock.json" -nt "$root/node_modules/.package-lock.json" ]; then
     install_packages
+    touch "$root/node_modules/.package-lock.json" # npm leaves its time alone when all was there already
   fi
   export PATH="$root/node_modules/.bin:$PATH"
   # npm passes over an optional package that fails to download without a word; another Node would then run.

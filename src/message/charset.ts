@@ -6,7 +6,7 @@ type Decode = (octets: Buffer) => string;
 
 /** RFC 2978 §2.3: charset names are at most 40 characters. */
 const CHARSET_NAME = /^[\w.:()+-]{1,40}$/;
-/** Decoders by lower-case name. Names come from mail: those that nobody knows are not kept. */
+/** The platform's decoders by lower-case name. Their names are a fixed list; iconv-lite takes endless spellings. */
 const decoders = new Map<string, Decode>();
 const windows1252: Decode = platformDecoder('windows-1252')!;
 const utf8: Decode = platformDecoder('utf-8')!;
@@ -28,8 +28,9 @@ function decoderFor(name: string): Decode | null {
   if (name === '' || name === 'us-ascii' || name === 'ascii' || !CHARSET_NAME.test(name)) return null;
   const known = decoders.get(name);
   if (known !== undefined) return known;
-  const decode = platformDecoder(name) ?? iconvDecoder(name);
-  if (decode !== null) decoders.set(name, decode);
+  const decode = platformDecoder(name);
+  if (decode === null) return iconvDecoder(name);
+  decoders.set(name, decode);
   return decode;
 }
 

@@ -1,8 +1,11 @@
-/** The visible text of HTML mail, for search and preview: its words in reading order, nothing of its layout. */
-import { Parser } from 'htmlparser2';
+/**
+ * The visible text of HTML mail, for search and preview: its words in reading order, nothing of its layout. Works on
+ * tokens, not on a tree: the time is linear in the input however deep its elements nest, and mail comes from strangers.
+ */
+import { Tokenizer, type TokenizerCallbacks } from 'htmlparser2';
 
-/** Elements whose text is not shown. */
-const HIDDEN = new Set(['head', 'noscript', 'object', 'script', 'style', 'template', 'title']);
+/** Elements whose content is not shown. None of them contains another: a tokenizer reads their content as text. */
+const HIDDEN = new Set(['script', 'style', 'title']);
 /** Elements within a line: text before and after them runs on. Any other begins a new word. */
 const INLINE = new Set(
   (
@@ -12,32 +15,73 @@ const INLINE = new Set(
 );
 
 /**
- * Text of the elements that are shown, line breaks between blocks. Runs in linear time and without recursion.
+ * The text that is shown, entities decoded, line breaks between blocks.
  * @param limit Characters of text after which reading stops.
  */
 export function htmlText(html: string, limit = Number.POSITIVE_INFINITY): string {
-  const chunks: string[] = [];
-  let length = 0;
-  let hiddenDepth = 0;
-  const parser = new Parser(
-    {
-      onopentagname(name) {
-        if (HIDDEN.has(name)) hiddenDepth++;
-        else if (!INLINE.has(name)) chunks.push('\n');
-      },
-      onclosetag(name) {
-        if (HIDDEN.has(name)) hiddenDepth--;
-        else if (!INLINE.has(name)) chunks.push('\n');
-      },
-      ontext(text) {
-        if (hiddenDepth > 0) return;
-        chunks.push(text);
-        length += text.length;
-        if (length >= limit) parser.pause();
-      },
-    },
-    { decodeEntities: true },
-  );
-  parser.end(html);
-  return chunks.join('');
+  const collector = new TextCollector(html, limit);
+  const tokenizer = new Tokenizer({ xmlMode: false, decodeEntities: true }, collector);
+  collector.onfull = () => tokenizer.pause();
+  tokenizer.write(html);
+  tokenizer.end();
+  return collector.chunks.join('');
+}
+
+class TextCollector implements TokenizerCallbacks {
+  readonly chunks: string[] = [];
+  onfull: () => void = () => {};
+  readonly #html: string;
+  #room: number;
+  #hidden: string | null = null;
+
+  constructor(html: string, limit: number) {
+    this.#html = html;
+    this.#room = limit;
+  }
+
+  ontext(start: number, end: number): void {
+    this.#add(this.#html.slice(start, end));
+  }
+
+  ontextentity(codePoint: number): void {
+    this.#add(String.fromCodePoint(codePoint));
+  }
+
+  oncdata(start: number, end: number, endOffset: number): void {
+    this.#add(this.#html.slice(start, end - endOffset));
+  }
+
+  onopentagname(start: number, end: number): void {
+    const name = this.#html.slice(start, end).toLowerCase();
+    if (HIDDEN.has(name)) this.#hidden = name;
+    else this.#breakUnlessInline(name);
+  }
+
+  onclosetag(start: number, end: number): void {
+    const name = this.#html.slice(start, end).toLowerCase();
+    if (name === this.#hidden) this.#hidden = null;
+    else this.#breakUnlessInline(name);
+  }
+
+  onopentagend(): void {}
+  onselfclosingtag(): void {}
+  onattribname(): void {}
+  onattribdata(): void {}
+  onattribentity(): void {}
+  onattribend(): void {}
+  oncomment(): void {}
+  ondeclaration(): void {}
+  onprocessinginstruction(): void {}
+  onend(): void {}
+
+  #breakUnlessInline(name: string): void {
+    if (!INLINE.has(name)) this.chunks.push('\n');
+  }
+
+  #add(text: string): void {
+    if (this.#hidden !== null) return;
+    this.chunks.push(text);
+    this.#room -= text.length;
+    if (this.#room <= 0) this.onfull();
+  }
 }

@@ -6,7 +6,7 @@ import { htmlText } from './html.ts';
 import { decodeTransferEncoding } from './transfer-encoding.ts';
 
 /** Text read to fill a preview: white space shrinks, so somewhat more than a preview holds. */
-const SOURCE_CHARACTERS = 3 * PREVIEW_CHARACTERS;
+const SOURCE_CHARACTERS = 2 * PREVIEW_CHARACTERS;
 /** Octets of plain text that give a preview in any encoding: three octets a character, each quoted-printable. */
 const PLAIN_OCTETS = 12 * PREVIEW_CHARACTERS;
 

@@ -7,14 +7,8 @@
  * 2046 leaves room we do as Dovecot does: a boundary is found by its prefix, the longest open one wins, and a boundary
  * line inside a header ends that header.
  */
-import {
-  BOUNDARY_OCTETS,
-  HEADER_OCTETS,
-  MESSAGE_PARTS,
-  PART_DEPTH,
-  PREVIEW_SOURCE_OCTETS,
-  TOTAL_HEADER_OCTETS,
-} from '../limits.ts';
+import { HEADER_OCTETS, MESSAGE_PARTS, PART_DEPTH, TOTAL_HEADER_OCTETS } from '../limits.ts';
+import { type BoundaryLine, BoundaryStack, DECIDING_OCTETS } from './boundary-stack.ts';
 import { parameterValue } from './content-type.ts';
 import {
   asOpaque,
@@ -29,22 +23,14 @@ import {
   unreadFields,
 } from './entity.ts';
 import { HeaderScanner } from './header-scanner.ts';
+import { type TextSample, TextSampler } from './text-sampler.ts';
 
 export interface MessageStructure {
   /** The message itself. */
   readonly root: Entity;
   readonly sizeOctets: number;
-  /**
-   * The beginning of the text to make a preview of: the first text/plain part, else the first text/html one; those of
-   * embedded messages only when there is no other, attachments never.
-   */
+  /** The beginning of the text to make a preview of. */
   readonly sample: TextSample | null;
-}
-
-export interface TextSample {
-  readonly entity: Entity;
-  /** At most PREVIEW_SOURCE_OCTETS of its body. */
-  readonly octets: Buffer;
 }
 
 /** An entity under construction. */
@@ -63,26 +49,12 @@ interface OpenEntity {
 interface Frame {
   readonly entity: OpenEntity;
   readonly isMessage: boolean;
-  /** For this entity, and for the parts of this multipart, when they have no Content-Type. */
+  /** What the entity is when it has no Content-Type. */
   readonly defaultType: DefaultType;
   /** #lines where the body began, when its lines are counted. */
   linesBefore: number | null;
 }
 
-interface Boundary {
-  /** With the two hyphens before it. */
-  readonly octets: Buffer;
-  /** Position of the multipart in the stack of open entities. */
-  readonly depth: number;
-}
-
-interface BoundaryLine {
-  readonly boundary: Boundary;
-  readonly isClosing: boolean;
-}
-
-/** A line that begins like this is decided on when this much of it, or its end, is there: hyphens on both sides. */
-const DECIDING_OCTETS = BOUNDARY_OCTETS + 4;
 const DELIMITER_HINT = Buffer.from('\n--');
 const EMPTY = Buffer.alloc(0);
 const LF = 10;
@@ -97,8 +69,7 @@ export class StructureReader {
   readonly #root: OpenEntity;
   /** From the message inwards. */
   readonly #open: Frame[] = [];
-  /** From the outermost multipart inwards. */
-  readonly #boundaries: Boundary[] = [];
+  readonly #boundaries = new BoundaryStack();
   readonly #header = new HeaderScanner(HEADER_OCTETS);
   /** Beginning of the current line while it is too short to decide whether it is a boundary. Holds no LF. */
   #heldLine: Buffer = EMPTY;
@@ -113,8 +84,7 @@ export class StructureReader {
   /** Line ends passed while some open entity counted them. */
   #lines = 0;
   #countingEntities = 0;
-  #sample: { entity: OpenEntity; rank: number; chunks: Buffer[]; length: number } | null = null;
-  #isSampling = false;
+  readonly #sampler = new TextSampler();
 
   constructor() {
     this.#root = this.#openEntity(true, 'text/plain', 0);
@@ -126,7 +96,7 @@ export class StructureReader {
     while (position < chunk.length) {
       if (this.#state === 'header') position = this.#readHeader(chunk, position);
       else if (this.#state === 'delimiter') position = this.#readDelimiter(chunk, position);
-      else if (this.#isAtLineStart && this.#boundaries.length > 0)
+      else if (this.#isAtLineStart && !this.#boundaries.isEmpty)
         position = this.#readLineStart(chunk, position);
       else position = this.#readBody(chunk, position);
     }
@@ -136,24 +106,24 @@ export class StructureReader {
   end(): MessageStructure {
     if (this.#state === 'header') {
       const { octets, lineStart } = this.#header.finish();
-      const line = this.#match(octets, lineStart, octets.length);
+      const line = this.#boundaries.match(octets, lineStart, octets.length);
       if (line === null) this.#endHeader(octets, 0, octets.length);
       else this.#endHeaderAtBoundary(octets, 0, lineStart, line);
       this.#consume(octets, line === null ? octets.length : lineStart, octets.length);
     } else if (this.#heldLine.length > 0) {
-      const line = this.#match(this.#heldLine, 0, this.#heldLine.length);
+      const line = this.#boundaries.match(this.#heldLine, 0, this.#heldLine.length);
       if (line !== null) this.#closeBefore(line);
       this.#consume(this.#heldLine, 0, this.#heldLine.length);
     }
     this.#close(0, this.#offset, 0);
-    return { root: this.#root, sizeOctets: this.#offset, sample: this.#textSample() };
+    return { root: this.#root, sizeOctets: this.#offset, sample: this.#sampler.sample() };
   }
 
   #readHeader(chunk: Buffer, position: number): number {
     const found = this.#header.scan(chunk, position, this.#isBoundary);
     if (found === null) return chunk.length;
     const { octets, start, end, lineEnd } = found;
-    const line = lineEnd === end ? null : this.#match(octets, end, lineEnd - 1);
+    const line = lineEnd === end ? null : this.#boundaries.match(octets, end, lineEnd - 1);
     if (line === null) this.#endHeader(octets, start, end);
     else {
       this.#endHeaderAtBoundary(octets, start, end, line);
@@ -165,7 +135,7 @@ export class StructureReader {
   }
 
   readonly #isBoundary = (octets: Buffer, start: number, end: number): boolean =>
-    this.#match(octets, start, end) !== null;
+    this.#boundaries.match(octets, start, end) !== null;
 
   /** The header of the innermost entity is octets [start, end); its body follows. */
   #endHeader(octets: Buffer, start: number, end: number): void {
@@ -201,7 +171,7 @@ export class StructureReader {
       this.#enterMessage(frame, bodyStart);
     } else if (type.startsWith('text/')) {
       this.#countLines(frame);
-      this.#startSample(entity, type);
+      this.#sampler.begin(entity, type, this.#open.findLastIndex((open) => open.isMessage) > 0);
     }
   }
 
@@ -212,8 +182,7 @@ export class StructureReader {
     }
     entity.kind = 'multipart';
     const boundary = parameterValue(entity.content.mediaType.parameters, 'boundary');
-    if (boundary === null || boundary === '' || boundary.length > BOUNDARY_OCTETS) return;
-    this.#boundaries.push({ octets: Buffer.from(`--${boundary}`, 'latin1'), depth: this.#open.length - 1 });
+    if (boundary !== null) this.#boundaries.push(boundary, this.#open.length - 1);
   }
 
   #enterMessage(frame: Frame, bodyStart: number): void {
@@ -244,7 +213,7 @@ export class StructureReader {
     this.#isAtLineStart = true;
     if (this.#isDelimiterClosing) return;
     if (this.#entities >= MESSAGE_PARTS) {
-      this.#boundaries.length = 0;
+      this.#boundaries.clear();
       return;
     }
     const multipart = this.#open.at(-1)!.entity;
@@ -276,12 +245,12 @@ export class StructureReader {
       this.#heldLine = Buffer.from(octets.subarray(start));
       return chunk.length;
     }
-    const line = this.#match(octets, start, end);
+    const line = this.#boundaries.match(octets, start, end);
     this.#heldLine = EMPTY;
     this.#isAtLineStart = false;
     let taken = held;
     if (line !== null) {
-      taken = Math.max(held, line.boundary.octets.length + (line.isClosing ? 2 : 0));
+      taken = Math.max(held, line.length);
       this.#closeBefore(line);
     }
     this.#consume(octets, start, start + taken);
@@ -295,7 +264,7 @@ export class StructureReader {
 
   /** Passes the body up to a line that a boundary may begin, or the whole chunk. */
   #readBody(chunk: Buffer, position: number): number {
-    if (this.#boundaries.length > 0) {
+    if (!this.#boundaries.isEmpty) {
       const lf = findLineEndBeforeHyphens(chunk, position);
       if (lf >= 0) {
         this.#passLineEnd(chunk, position, lf);
@@ -313,37 +282,19 @@ export class StructureReader {
     this.#consume(chunk, position, lf + 1);
   }
 
-  /**
-   * The boundary that the line [start, end) begins with. RFC 2046 §5.1.1: only its beginning need match; of several
-   * open ones the longest is meant, and the innermost of those.
-   */
-  #match(octets: Buffer, start: number, end: number): BoundaryLine | null {
-    let best: Boundary | null = null;
-    for (let index = this.#boundaries.length - 1; index >= 0; index--) {
-      const boundary = this.#boundaries[index]!;
-      if (best !== null && boundary.octets.length <= best.octets.length) continue;
-      if (boundary.octets.length <= end - start && beginsWith(octets, start, boundary.octets))
-        best = boundary;
-    }
-    if (best === null) return null;
-    const after = start + best.octets.length;
-    const isClosing = after + 2 <= end && octets[after] === HYPHEN && octets[after + 1] === HYPHEN;
-    return { boundary: best, isClosing };
-  }
-
   /** At the beginning of a boundary line, before it is consumed: ends what lies within that boundary's multipart. */
-  #closeBefore({ boundary, isClosing }: BoundaryLine): void {
+  #closeBefore(line: BoundaryLine): void {
     const innermost = this.#open.at(-1)!.entity;
     const end = Math.max(this.#offset - this.#lineEndOctets, innermost.bodyStart);
-    this.#close(boundary.depth + 1, end, end < this.#offset ? 1 : 0);
-    this.#boundaries.length = this.#boundaries.indexOf(boundary) + (isClosing ? 0 : 1);
-    this.#isDelimiterClosing = isClosing;
+    this.#close(line.boundary.depth + 1, end, end < this.#offset ? 1 : 0);
+    this.#boundaries.pass(line);
+    this.#isDelimiterClosing = line.isClosing;
     this.#state = 'delimiter';
   }
 
   /** Ends all but the `depth` outermost entities at `end`, `excessLines` line ends before here. */
   #close(depth: number, end: number, excessLines: number): void {
-    this.#isSampling = false;
+    this.#sampler.end();
     while (this.#open.length > depth) {
       const { entity, linesBefore } = this.#open.pop()!;
       entity.end = end;
@@ -368,36 +319,12 @@ export class StructureReader {
     this.#countingEntities++;
   }
 
-  #startSample(entity: OpenEntity, type: string): void {
-    if (type !== 'text/plain' && type !== 'text/html') return;
-    if (entity.content.disposition?.type.toLowerCase() === 'attachment') return;
-    const isOwn = this.#open.findLastIndex((frame) => frame.isMessage) === 0;
-    const rank = (isOwn ? 2 : 0) + (type === 'text/plain' ? 1 : 0);
-    if (this.#sample !== null && this.#sample.rank >= rank) return;
-    this.#sample = { entity, rank, chunks: [], length: 0 };
-    this.#isSampling = true;
-  }
-
-  #textSample(): TextSample | null {
-    if (this.#sample === null) return null;
-    const { entity, chunks } = this.#sample;
-    return { entity, octets: Buffer.concat(chunks).subarray(0, entity.end - entity.bodyStart) };
-  }
-
   #consume(octets: Buffer, from: number, to: number): void {
     if (from >= to) return;
     if (this.#countingEntities > 0) this.#lines += countLineEnds(octets, from, to);
-    if (this.#isSampling) this.#addToSample(octets, from, to);
+    this.#sampler.push(octets, from, to);
     this.#lastOctet = octets[to - 1]!;
     this.#offset += to - from;
-  }
-
-  #addToSample(octets: Buffer, from: number, to: number): void {
-    const sample = this.#sample!;
-    const taken = Math.min(to - from, PREVIEW_SOURCE_OCTETS - sample.length);
-    sample.chunks.push(Buffer.from(octets.subarray(from, from + taken)));
-    sample.length += taken;
-    if (sample.length === PREVIEW_SOURCE_OCTETS) this.#isSampling = false;
   }
 }
 
@@ -427,13 +354,6 @@ function findLineEndBeforeHyphens(chunk: Buffer, position: number): number {
   const last = chunk.length - 1;
   if (chunk[last] === LF) return last;
   return chunk[last] === HYPHEN && last > position && chunk[last - 1] === LF ? last - 1 : -1;
-}
-
-function beginsWith(octets: Buffer, start: number, prefix: Buffer): boolean {
-  for (let index = 0; index < prefix.length; index++) {
-    if (octets[start + index] !== prefix[index]) return false;
-  }
-  return true;
 }
 
 function countLineEnds(octets: Buffer, from: number, to: number): number {

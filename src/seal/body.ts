@@ -199,29 +199,35 @@ export async function* openBodySequential(
   do {
     // Any frame but the last is full, or ranges would be looked for in the wrong frame.
     if (lastOctets !== FRAME_OCTETS) throw brokenStream('has a frame after its last');
-    const { frameOctets, clearOctets } = await measureAt(reader, at);
+    const { frame, clearOctets } = await nextFrame(reader, at);
     if (clearOctets === 0 && at > 0) throw brokenStream('has an empty frame');
-    const frame = await reader.read(at, at + frameOctets);
-    yield { clear: await unpackFrame(frame, clearOctets), frameOctets };
-    at += frameOctets;
+    yield { clear: await unpackFrame(frame, clearOctets), frameOctets: frame.length };
+    at += frame.length;
     lastOctets = clearOctets;
   } while (at < reader.sizeOctets);
 }
 
-/** Looks at more and more of the payload, chunk by chunk, until the frame's end is seen. */
-async function measureAt(reader: StreamReader, at: number) {
+/** Takes more and more of the payload, chunk by chunk, until the frame's end is seen. */
+async function nextFrame(reader: StreamReader, at: number): Promise<{ frame: Buffer; clearOctets: number }> {
   const limit = Math.min(at + FRAME_SEALED_OCTETS, reader.sizeOctets);
+  let held = Buffer.alloc(0);
   for (let end = at; end < limit; ) {
-    end = Math.min(limit, (Math.floor(end / CHUNK_OCTETS) + 1) * CHUNK_OCTETS);
-    const measured = measureFrame(await reader.read(at, end));
-    if (measured !== null) return measured;
+    const next = Math.min(limit, (Math.floor(end / CHUNK_OCTETS) + 1) * CHUNK_OCTETS);
+    held = Buffer.concat([held, await reader.read(end, next)]);
+    end = next;
+    const measured = measureFrame(held);
+    if (measured !== null) {
+      return { frame: held.subarray(0, measured.frameOctets), clearOctets: measured.clearOctets };
+    }
   }
   throw brokenStream('ends within a frame');
 }
 
 /** The digest's numbers must fit each other and the body that lies there: a cut or exchanged body is seen here. */
 function checkSizes(bodyOctets: number, frames: readonly number[], sizeOctets: number): void {
-  const areFrames = frames.every((octets) => octets > 0 && octets <= FRAME_SEALED_OCTETS);
+  const areFrames = frames.every(
+    (octets) => Number.isInteger(octets) && octets > 0 && octets <= FRAME_SEALED_OCTETS,
+  );
   if (frames.length !== frameCount(sizeOctets) || !areFrames) {
     throw brokenStream('has an impossible frame table');
   }

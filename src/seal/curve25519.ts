@@ -13,10 +13,10 @@ export const X25519_OCTETS = 32;
 const TYPE = 'x25519';
 
 export const secretKey = (secret: Uint8Array): KeyObject =>
-  createPrivateKey({ key: Buffer.from(secret), format: 'raw-private', asymmetricKeyType: TYPE });
+  createPrivateKey({ key: secret, format: 'raw-private', asymmetricKeyType: TYPE });
 
 export const publicKey = (point: Uint8Array): KeyObject =>
-  createPublicKey({ key: Buffer.from(point), format: 'raw-public', asymmetricKeyType: TYPE });
+  createPublicKey({ key: point, format: 'raw-public', asymmetricKeyType: TYPE });
 
 /** The point of a public key, or of a secret key's public half. */
 export const pointOf = (key: KeyObject): Buffer =>

@@ -105,7 +105,7 @@ export function hybridIdentity(seed: Uint8Array): Identity {
 
 function latticePublicKey(key: Uint8Array): KeyObject {
   try {
-    return createPublicKey({ key: Buffer.from(key), format: 'raw-public', asymmetricKeyType: ML_KEM });
+    return createPublicKey({ key, format: 'raw-public', asymmetricKeyType: ML_KEM });
   } catch (cause) {
     throw new IntegrityError('format', 'A recipient has no valid ML-KEM-768 key.', cause);
   }

@@ -24,6 +24,8 @@ export class ImapFixture {
   readonly #clients: Client[] = [];
   server: ImapServer;
   ports: readonly number[] = [];
+  /** What opening keys fails with, for users that sign in from now on. */
+  leaseError: Error | null = null;
 
   private constructor(store: StoreFixture, options: Partial<ImapServerOptions>) {
     this.store = store;
@@ -36,7 +38,9 @@ export class ImapFixture {
         if (user === undefined || password !== 'secret') {
           throw new RefusedError('bad-credentials', 'Wrong user or password.');
         }
-        return { owner: this.store.owner(user.mailbox, user.quotaOctets), userId: username };
+        const owner = this.store.owner(user.mailbox, user.quotaOctets);
+        if (this.leaseError === null) return { owner, userId: username };
+        return { owner: { ...owner, lease: () => Promise.reject(this.leaseError) }, userId: username };
       },
       sealMessage: (source) => sealMessage(source, { spoolDirectory: spoolDirectory(this.store.directory) }),
       discardSealed,

@@ -2,11 +2,15 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
+import MailComposer from 'nodemailer/lib/mail-composer';
 import { IntegrityError } from '../../src/errors.ts';
 import { PREVIEW_CHARACTERS } from '../../src/limits.ts';
 import { DIGEST_VERSION, type Digest, decodeDigest, encodeDigest } from '../../src/message/digest.ts';
 import { DigestBuilder } from '../../src/message/digest-builder.ts';
+import { decodeTextPart } from '../../src/message/text.ts';
+import { decodeTransferEncoding } from '../../src/message/transfer-encoding.ts';
 import { chunkings, crlf } from './chunks.ts';
+import { assertBody, assertEnvelope, readImapValue } from './imap-value.ts';
 
 function digestOf(pieces: readonly Buffer[], frames: readonly number[] = []): Digest {
   const builder = new DigestBuilder();
@@ -16,6 +20,10 @@ function digestOf(pieces: readonly Buffer[], frames: readonly number[] = []): Di
 
 function previewOf(message: string): string {
   return digestOf([crlf(message)]).preview;
+}
+
+function compose(mail: ConstructorParameters<typeof MailComposer>[0]): Promise<Buffer> {
+  return new MailComposer(mail).compile().build();
 }
 
 const MESSAGE = crlf(`From: a@b
@@ -67,13 +75,81 @@ describe('DigestBuilder', () => {
     for (const pieces of chunkings(MESSAGE)) assert.deepEqual(digestOf(pieces, [17, 4]), digest);
   });
 
-  it('makes a digest of any octets', () => {
+  it('makes of any octets a digest whose ENVELOPE, BODY and BODYSTRUCTURE keep to the grammar of RFC 3501 §9', () => {
+    const fields = [
+      'From',
+      'To',
+      'Subject',
+      'Content-Type',
+      'Content-Disposition',
+      'Content-Language',
+      'Content-ID',
+    ];
+    const values = [
+      'multipart/mixed; boundary=a',
+      'message/rfc822',
+      'text/html;',
+      'attachment',
+      'x=y',
+      'a@b',
+      'g:',
+      'en',
+    ];
+    const specials = [
+      ...'<>(),;:@"\\'.split(''),
+      '\0',
+      '\xe9',
+      '\r',
+      ' ',
+      '\r\n',
+      '\r\n\r\n',
+      '\r\n--a\r\n',
+      '\n--a--\n',
+    ];
+    const pieces = fc.constantFrom(...fields.map((field) => `\r\n${field}: `), ...values, ...specials);
+    const octets = fc.oneof(
+      fc.array(pieces, { maxLength: 60 }).map((parts) => Buffer.from(parts.join(''), 'latin1')),
+      fc.uint8Array({ maxLength: 500 }).map((any) => Buffer.from(any)),
+    );
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 500 }), (octets) => {
-        const digest = digestOf([Buffer.from(octets)]);
+      fc.property(octets, (message) => {
+        const digest = digestOf([message]);
+        assertEnvelope(readImapValue(digest.envelope));
+        assertBody(readImapValue(digest.bodyStructure), true);
+        assertBody(readImapValue(digest.body), false);
         assert.deepEqual(decodeDigest(encodeDigest(digest)), digest);
       }),
+      { numRuns: 1000 },
     );
+  });
+
+  it('describes what a mail composer wrote: text, HTML, an attachment and a forwarded message', async () => {
+    const attachment = Buffer.from(Array.from({ length: 5000 }, (_, index) => index * 7));
+    const forwarded = await compose({ from: 'a@example.org', subject: 'forwarded', text: 'inner text' });
+    const octets = await compose({
+      from: { name: 'Jörg, "J"', address: 'j@example.org' },
+      to: 'b@example.org',
+      subject: 'Grüße',
+      text: 'plain grüße',
+      html: '<p>html grüße</p>',
+      attachments: [
+        { filename: 'ünïcode.bin', content: attachment },
+        { contentType: 'message/rfc822', content: forwarded, contentTransferEncoding: '8bit' as '7bit' },
+      ],
+    });
+    const { parts, preview } = digestOf([octets]);
+    assert.deepEqual(
+      parts.map(({ section, mediaType }) => `${section} ${mediaType}`),
+      [
+        ...[' multipart/mixed', '1 multipart/alternative', '1.1 text/plain', '1.2 text/html'],
+        ...['2 application/octet-stream', '3 message/rfc822', '3. text/plain'],
+      ],
+    );
+    const bodyOf = (index: number) => octets.subarray(parts[index]!.bodyStart, parts[index]!.end);
+    assert.equal(preview, 'plain grüße');
+    assert.equal(decodeTextPart(parts[3]!, bodyOf(3)).trim(), 'html grüße');
+    assert.deepEqual(decodeTransferEncoding(bodyOf(4), parts[4]!.encoding), attachment);
+    assert.deepEqual(bodyOf(5), forwarded);
   });
 
   for (const [claim, message, expected] of [

@@ -229,6 +229,11 @@ Content-Transfer-Encoding: Quoted-printable
     ],
   },
   {
+    claim: 'an embedded message may be missing',
+    message: 'Content-Type: message/rfc822\n\n',
+    outline: ['message/rfc822', '  text/plain ""'],
+  },
+  {
     claim: 'an embedded message may contain a multipart, and be the whole message',
     message: `Content-Type: message/rfc822\n\nSubject: x\n${MIXED}--b\n\none\n--b--\n`,
     outline: ['message/rfc822 7', '  multipart/mixed', '    text/plain "one"'],
@@ -322,6 +327,17 @@ describe('StructureReader', () => {
     const { root } = readStructure(cut(octets, [4096]));
     assert.equal(root.children.length, MESSAGE_PARTS - 1);
     assert.equal(root.end, octets.length);
+  });
+
+  it('leaves embedded messages alone beyond the limit of parts', () => {
+    const { root } = readStructure([
+      crlf(
+        `Content-Type: multipart/digest; boundary=b\n\n${'--b\n\nA: b\n\nx\n'.repeat(MESSAGE_PARTS)}--b--\n`,
+      ),
+    ]);
+    const types = root.children.map((child) => child.content.mediaType.subtype);
+    assert.equal(types.length, MESSAGE_PARTS / 2);
+    assert.deepEqual([types[0], types.at(-1)], ['rfc822', 'octet-stream']);
   });
 
   it('does not enter what is nested more deeply than the limit', () => {
