@@ -239,7 +239,13 @@ export const CACHED_RESOLUTIONS = 20_000;
 /** One delivery to a group is one journal record; more members than this would not fit it. */
 export const GROUP_MEMBERS = 10_000;
 /** argon2id as OWASP recommends: 19 MiB, two passes, one lane; about 20 ms. */
-export const ARGON2 = { memoryKib: 19 * 1024, passes: 2, parallelism: 1, tagOctets: 32, saltOctets: 16 } as const;
+export const ARGON2 = {
+  memoryKib: 19 * 1024,
+  passes: 2,
+  parallelism: 1,
+  tagOctets: 32,
+  saltOctets: 16,
+} as const;
 /** Octets of a password: longer ones only cost time. */
 export const PASSWORD_OCTETS = 1_024;
 /** Logins waiting for their argon2: at 50 a second a core, this is some seconds. */
@@ -258,3 +264,33 @@ export const LOGIN_FAILURE_MEMORY_MS = 15 * 60_000;
 export const LOGIN_FAILURE_ADDRESSES = 50_000;
 /** New mailboxes made side by side: their operations share the journal's syncs. */
 export const MAILBOXES_CREATED_AT_ONCE = 16;
+
+// --- Command line ---
+
+/** Threads of libuv's pool: argon2, file syncs and zstd wait in it side by side, and its default of 4 starves them. */
+export const THREAD_POOL_SIZE = 24;
+/** Users of one import: one transaction, and one request that fits ADMIN_REQUEST_OCTETS. */
+export const IMPORT_USERS = 10_000;
+/** An import of that many users, at some 400 octets each with long names and passwords. */
+export const ADMIN_REQUEST_OCTETS = 8 * MIB;
+/** One record of an answer: a group of GROUP_MEMBERS with addresses of 100 octets. */
+export const ADMIN_RECORD_OCTETS = 4 * MIB;
+/** A request comes in one piece from a program on the same machine; a client that sends none holds no connection. */
+export const ADMIN_REQUEST_MS = 10_000;
+/** An answer may take as long as IMPORT_USERS argon2 hashes on one core and their keys. */
+export const ADMIN_ANSWER_MS = 15 * 60_000;
+/** Commands at once: an administrator and his scripts. */
+export const ADMIN_CONNECTIONS = 16;
+/** How long a command waits for a server that holds the data directory and does not answer yet, or no more. */
+export const ADMIN_REACH_MS = 10_000;
+/** From a listener's announcement to its greeting, at the start of a demo. */
+export const DEMO_GREETING_MS = 10_000;
+/** Users of a demo; every one costs a key pair, a mailbox and about 200 KB of disk. */
+export const DEMO_USERS = 9_998;
+
+// --- Server ---
+
+/** From SIGTERM to the end: what is in flight is finished within it, and supervisors wait 30 s before they kill. */
+export const SHUTDOWN_MS = 25_000;
+/** Half-made accounts are tried again after this long. */
+export const ACCOUNT_RETRY_MS = 30_000;

@@ -50,6 +50,7 @@ export interface ConnectionOptions {
 }
 
 const PARSER_OPTIONS = { isUtf8: false } as const;
+const FRAMING_LOST = 'Too much input.';
 const SHUTDOWN = new UnavailableError('shutting-down', 'The server is shutting down.');
 
 export class Connection implements ClientLink, Output {
@@ -79,7 +80,7 @@ export class Connection implements ClientLink, Output {
     this.remoteAddress = options.remoteAddress;
     this.#options = options;
     this.#session = new Session(dependencies, this);
-    this.#preauthUntil = Date.now() + options.times.preauthMs;
+    this.#preauthUntil = performance.now() + options.times.preauthMs;
     this.#socket = socket;
   }
 
@@ -175,11 +176,12 @@ export class Connection implements ClientLink, Output {
   }
 
   settle(): Promise<void> | undefined {
+    // A client that left must not have thousands of messages opened for it.
+    if (this.#isClosed) throw new ConnectionEnd(null);
     return this.#writer.sizeOctets < IMAP_OUTPUT_BATCH_OCTETS ? undefined : this.flush();
   }
 
   async flush(): Promise<void> {
-    // A client that left must not have thousands of messages opened for it.
     if (this.#isClosed) throw new ConnectionEnd(null);
     this.#write();
     if (this.#socket.writableNeedDrain) await this.#drained.wait(this.#options.times.stallMs, null);
@@ -191,14 +193,21 @@ export class Connection implements ClientLink, Output {
   async nextEvent(): Promise<ReaderEvent> {
     for (;;) {
       const event = this.#reader.next();
+      if (event?.kind === 'error' && event.isFatal) throw new ConnectionEnd(FRAMING_LOST);
       if (event !== null) return event;
       await this.flush();
       await this.#moreOctets();
     }
   }
 
-  get reader(): CommandReader {
-    return this.#reader;
+  /** @throws ConnectionEnd when the literal is too large to be skipped: nobody knows then where the next command is. */
+  refuseLiteral(): void {
+    if (!this.#reader.refuseLiteral()) throw new ConnectionEnd(FRAMING_LOST);
+  }
+
+  /** Lets the announced literal come as 'literal-data' events. */
+  streamLiteral(): void {
+    this.#reader.acceptLiteral('stream');
   }
 
   async #moreOctets(): Promise<void> {
@@ -209,7 +218,8 @@ export class Connection implements ClientLink, Output {
     const isMidCommand = this.#isMidCommand || this.#reader.bufferedOctets > 0;
     const ms = isMidCommand ? times.stallMs : times.autologoutMs;
     if (this.#isAuthenticated) await this.#input.wait(ms, 'Autologout, nothing was heard for too long.');
-    else await this.#input.wait(Math.min(ms, this.#preauthUntil - Date.now()), 'Autologout, no login.');
+    else
+      await this.#input.wait(Math.min(ms, this.#preauthUntil - performance.now()), 'Autologout, no login.');
   }
 
   async #converse(): Promise<void> {
@@ -236,10 +246,8 @@ export class Connection implements ClientLink, Output {
       }
       case 'literal':
         return this.#announced(event);
-      case 'error': {
-        const after = this.#session.reject(event.tag, event.error);
-        return event.isFatal ? this.#lose() : after;
-      }
+      case 'error':
+        return this.#session.reject(event.tag, event.error);
       default:
         throw new Error(`${event.kind} outside of a command`);
     }
@@ -265,7 +273,8 @@ export class Connection implements ClientLink, Output {
     const message = new IncomingMessage(this, event);
     this.#isMidCommand = true;
     const after = await this.#session.execute(what.append, message);
-    return (await message.drop()) ? after : this.#lose();
+    await message.drop();
+    return after;
   }
 
   #reject(error: unknown): AfterReply {
@@ -273,13 +282,8 @@ export class Connection implements ClientLink, Output {
   }
 
   #refuse(after: AfterReply): AfterReply {
-    return this.#reader.refuseLiteral() ? after : this.#lose();
-  }
-
-  /** Where the next command begins is not known any more. */
-  #lose(): AfterReply {
-    this.#session.sayBye('Too much input.');
-    return 'close';
+    this.refuseLiteral();
+    return after;
   }
 
   // --- Writing ---

@@ -3,11 +3,12 @@ import { ProtocolError } from '../errors.ts';
 import type { MessageLiteral } from './command/context.ts';
 import { parseCommand } from './wire/parser.ts';
 import { printContinuation } from './wire/printer.ts';
-import type { CommandReader, LiteralEvent, ReaderEvent } from './wire/reader.ts';
+import type { LiteralEvent, ReaderEvent } from './wire/reader.ts';
 
 /** The connection, as far as this needs it. */
 interface Source {
-  readonly reader: CommandReader;
+  streamLiteral(): void;
+  refuseLiteral(): void;
   nextEvent(): Promise<ReaderEvent>;
   text(wire: string): void;
 }
@@ -25,7 +26,7 @@ export class IncomingMessage implements MessageLiteral {
   }
 
   async *receive(): AsyncGenerator<Buffer> {
-    this.#source.reader.acceptLiteral('stream');
+    this.#source.streamLiteral();
     this.#state = 'coming';
     if (!this.#isNonSync) this.#source.text(printContinuation('OK'));
     for (let chunk = await this.#next(); chunk !== null; chunk = await this.#next()) yield chunk;
@@ -39,21 +40,17 @@ export class IncomingMessage implements MessageLiteral {
       parseCommand(event.command, { isUtf8: false });
       return;
     }
-    if (event.kind === 'literal') this.#source.reader.refuseLiteral();
+    if (event.kind === 'literal') this.#source.refuseLiteral();
     throw event.kind === 'error'
       ? event.error
       : new ProtocolError('Only one message may be appended at a time.');
   }
 
-  /**
-   * After the command: reads and drops what it left of its own octets, so that the next command is found.
-   * @returns false when there is too much of it.
-   */
-  async drop(): Promise<boolean> {
-    if (this.#state === 'announced') return this.#source.reader.refuseLiteral();
+  /** After the command: reads and drops what it left of its own octets, so that the next command is found. */
+  async drop(): Promise<void> {
+    if (this.#state === 'announced') this.#source.refuseLiteral();
     while (this.#state === 'coming') await this.#next();
     if (this.#state === 'here') await this.finish().catch(passOver);
-    return true;
   }
 
   /** The next chunk, or null at the end. */

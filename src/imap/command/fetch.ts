@@ -63,6 +63,7 @@ async function fetchContent(plan: FetchPlan, uids: Uint32Array, context: Command
   const want = plan.needs === 'octets' ? 'octets' : 'digest';
   const setsSeen = plan.setsSeen && !selected.isReadOnly;
   const step = setsSeen ? IMAP_SEEN_BATCH : Math.max(uids.length, 1);
+  const slice = yieldingTo();
   let broken: IntegrityError | null = null;
   for (let from = 0; from < uids.length; from += step) {
     const batch = Array.from(uids.subarray(from, from + step)) as Uid[];
@@ -75,7 +76,8 @@ async function fetchContent(plan: FetchPlan, uids: Uint32Array, context: Command
         if (!(error instanceof IntegrityError)) throw error;
         broken ??= error;
       }
-      await out.settle();
+      const wait = out.settle() ?? slice.pause();
+      if (wait !== undefined) await wait;
     }
   }
   if (broken !== null) throw broken;

@@ -20,7 +20,10 @@ export const search: CommandSpec<SearchCommand> = {
     const found = await findMessages(compileSearch(command.key, numbers), context);
     const results = command.isUid ? found : found.map((uid) => numbers.sequenceOf(uid));
     const highest = withModSeq
-      ? found.reduce((modSeq, uid) => Math.max(modSeq, view.flags(uid as Uid)?.modSeq ?? 0), 0)
+      ? told(found, command.returns).reduce(
+          (max, uid) => Math.max(max, view.flags(uid as Uid)?.modSeq ?? 0),
+          0,
+        )
       : 0;
     context.out.text(
       command.returns === null
@@ -30,6 +33,15 @@ export const search: CommandSpec<SearchCommand> = {
     return ok('Search completed.');
   },
 };
+
+/** The messages whose modseq counts: with MIN and MAX alone, only these (RFC 7162 §3.1.10). */
+function told(found: readonly number[], returns: SearchCommand['returns']): readonly number[] {
+  if (returns === null || returns.includes('ALL') || returns.includes('COUNT')) return found;
+  return [
+    ...(returns.includes('MIN') ? found.slice(0, 1) : []),
+    ...(returns.includes('MAX') ? found.slice(-1) : []),
+  ];
+}
 
 function searchResponse(results: readonly number[], highestModSeq: number): string {
   const numbers = results.length === 0 ? '' : ` ${results.join(' ')}`;
@@ -66,7 +78,7 @@ async function findMessages(test: SearchTest, context: CommandContext): Promise<
   for await (const message of context.mailbox.messages(context.selected.id, uids, 'octets')) {
     const candidate = doubtful.get(message.uid)!;
     if (await test.full(candidate, new SearchedMessage(message, slice))) found.push(message.uid);
-    await slice.pause();
+    await (context.out.settle() ?? slice.pause());
   }
   return found.sort((a, b) => a - b);
 }

@@ -309,6 +309,7 @@ export class Session implements CommandContext {
       command,
       code: reply.code,
       ...(this.#mailbox === null ? {} : { mailbox: this.#mailbox.id }),
+      ...(reply.logLevel === 'info' ? { remoteAddress: this.remoteAddress } : {}),
       ...(reply.logLevel === 'error' ? { err: error } : {}),
     };
     this.dependencies.log[reply.logLevel](fields, 'an IMAP command failed');

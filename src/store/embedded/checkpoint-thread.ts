@@ -34,6 +34,7 @@ const databases = new Map<MailboxId, DatabaseSync>();
 /** Where each log's intact records end; known after this thread's first append. */
 const logEnds = new Map<MailboxId, number>();
 const knownDirectories = new Set<string>();
+const KNOWN_DIRECTORIES = 50_000;
 
 parentPort?.on('message', async (request: CheckpointRequest) => {
   let reply: CheckpointReply;
@@ -91,8 +92,7 @@ class Batch {
   readonly #spooled: string[] = [];
 
   add(message: AddedMessage, blobs: readonly Buffer[]): void {
-    // One that was expunged meanwhile, or whose mailbox is gone, needs no file.
-    const kept = message.to.filter(({ mailbox }) => isInIndex(mailbox, message.id));
+    const kept = message.to.filter(({ mailbox }) => isWanted(mailbox, message.id));
     const paths = [...new Set(kept.map(({ mailbox }) => bodyFile(dataDirectory, mailbox, message.id)))];
     for (const entry of kept) {
       const record = encodeHeaderRecord({
@@ -169,6 +169,7 @@ class Batch {
     const directory = dirname(path);
     this.#directories.add(directory);
     if (knownDirectories.has(directory)) return;
+    if (knownDirectories.size > KNOWN_DIRECTORIES) knownDirectories.clear();
     if ((await mkdir(directory, { recursive: true, mode: 0o700 })) !== undefined) {
       this.#directories.add(dirname(directory));
       this.#directories.add(dirname(dirname(directory)));
@@ -192,9 +193,15 @@ function database(mailbox: MailboxId): DatabaseSync | null {
   return opened;
 }
 
-function isInIndex(mailbox: MailboxId, id: MessageId): boolean {
-  const statement = database(mailbox)?.prepare('SELECT 1 FROM message WHERE message_id = ?');
-  return statement?.get(Buffer.from(id, 'hex')) !== undefined;
+/**
+ * A message that was expunged meanwhile, or whose mailbox is gone, needs no file. One whose mailbox only lost its index
+ * does: that can be rebuilt.
+ */
+function isWanted(mailbox: MailboxId, id: MessageId): boolean {
+  const opened = database(mailbox);
+  if (opened === null) return existsSync(mailboxDirectory(dataDirectory, mailbox));
+  const statement = opened.prepare('SELECT 1 FROM message WHERE message_id = ?');
+  return statement.get(Buffer.from(id, 'hex')) !== undefined;
 }
 
 /** Syncs the WAL (which holds all that the journal's records did) and carries its frames over to the database. */

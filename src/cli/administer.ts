@@ -1,0 +1,233 @@
+/**
+ * The administrative operations: what the command line asks for, carried out on the directory and the accounts. They
+ * run in the server when there is one, else in the command's own process; a request is data either way, and is checked
+ * here.
+ */
+import { z } from 'zod';
+import { canonicalAddress } from '../directory/address.ts';
+import type { AccountRequest, Accounts } from '../directory/accounts.ts';
+import type { Directory } from '../directory/directory.ts';
+import type { Organization, User } from '../directory/types.ts';
+import { ProtocolError, RefusedError } from '../errors.ts';
+import type { OrganizationId } from '../ids.ts';
+import { IMPORT_USERS } from '../limits.ts';
+import type { AdminRecord, AdminRequest } from './admin-socket.ts';
+
+/** In the key-use journal. Whoever may open the socket or the data directory is one and the same: its owner. */
+const PRINCIPAL = 'administrator';
+
+/** What JSON shows of a user. */
+export interface UserRecord extends Omit<User, 'id'> {
+  /** The organization's id. */
+  readonly organization: OrganizationId;
+}
+
+type Operation = (accounts: Accounts, args: unknown) => Promise<readonly AdminRecord[]> | readonly AdminRecord[];
+
+/** Binds an operation to the schema of its arguments. */
+const operation =
+  <S extends z.ZodType>(
+    schema: S,
+    work: (accounts: Accounts, args: z.infer<S>) => Promise<readonly AdminRecord[]> | readonly AdminRecord[],
+  ): Operation =>
+  (accounts, args) => {
+    const parsed = schema.safeParse(args);
+    if (!parsed.success) throw new ProtocolError('The arguments of the request are not as expected.');
+    return work(accounts, parsed.data);
+  };
+
+const text = z.string();
+const name = z.strictObject({ name: text });
+const address = z.strictObject({ address: text });
+const inOrganization = z.strictObject({ organization: text.nullable() });
+const members = z.strictObject({ address: text, members: z.array(text).min(1) });
+const account = z.strictObject({
+  address: text,
+  displayName: text,
+  /** Absent: the server's default. */
+  quotaOctets: z.int().positive().nullable().optional(),
+  password: text.nullable(),
+});
+
+const OPERATIONS = {
+  'server status': operation(z.strictObject({}), () => [{ pid: process.pid }]),
+
+  'org create': operation(z.strictObject({ name: text, keyId: text.nullable() }), async (accounts, args) => [
+    await accounts.createOrganization(args.name, args.keyId, PRINCIPAL),
+  ]),
+  'org list': operation(z.strictObject({}), ({ directory }) => directory.organizations()),
+  'org show': operation(name, ({ directory }, args) => {
+    const organization = directory.organization(args.name);
+    return [
+      {
+        ...organization,
+        domains: directory.domains(organization.id).map((domain) => domain.name),
+        users: directory.users({ organization: organization.id }).length,
+        groups: directory.groups(organization.id).length,
+      },
+    ];
+  }),
+  'org remove': operation(name, async (accounts, args) => {
+    await accounts.removeOrganization(args.name, PRINCIPAL);
+    return [];
+  }),
+
+  'domain create': operation(
+    z.strictObject({ name: text, organization: text.nullable() }),
+    ({ directory }, args) => [directory.createDomain(chosen(directory, args.organization).id, args.name)],
+  ),
+  'domain list': operation(inOrganization, ({ directory }, args) =>
+    directory.domains(idOf(directory, args.organization)),
+  ),
+  'domain show': operation(name, ({ directory }, args) => {
+    const domain = directory.domains().find((known) => known.name === domainOf(`x@${args.name}`));
+    if (domain === undefined) throw new RefusedError('nonexistent', 'There is no such domain');
+    return [{ ...domain, users: directory.users({ domain: domain.name }).length }];
+  }),
+  'domain remove': operation(name, ({ directory }, args) => {
+    directory.removeDomain(args.name);
+    return [];
+  }),
+
+  'user create': operation(account, async (accounts, args) => shown(await accounts.createUsers([args], PRINCIPAL))),
+  'user import': operation(
+    z.strictObject({ users: z.array(account.extend({ line: z.int() })).max(IMPORT_USERS) }),
+    async (accounts, { users }) => {
+      try {
+        const requests = users.map(({ line, ...request }) => request);
+        return shown(await accounts.createUsers(requests, PRINCIPAL));
+      } catch (error) {
+        throw error instanceof RefusedError ? atItsLine(accounts.directory, users, error) : error;
+      }
+    },
+  ),
+  'user list': operation(
+    z.strictObject({ organization: text.nullable(), domain: text.nullable() }),
+    ({ directory }, args) => {
+      const organization = idOf(directory, args.organization);
+      return shown(
+        directory.users({
+          ...(organization === undefined ? {} : { organization }),
+          ...(args.domain === null ? {} : { domain: args.domain }),
+        }),
+      );
+    },
+  ),
+  'user show': operation(address, ({ directory }, args) => {
+    const user = directory.user(args.address);
+    const addresses = directory.addressesOf(user.id);
+    const groups = directory.groups(user.organization).filter((group) => group.members.includes(user.address));
+    return shown([user]).map((record) => ({
+      ...record,
+      aliases: addresses.filter((known) => known !== user.address),
+      groups: groups.map((group) => group.address),
+    }));
+  }),
+  'user password': operation(
+    z.strictObject({ address: text, password: text }),
+    async (accounts, args) => {
+      await accounts.setPassword(args.address, args.password);
+      return [];
+    },
+  ),
+  'user remove': operation(address, async (accounts, args) => {
+    await accounts.removeUser(args.address, PRINCIPAL);
+    return [];
+  }),
+
+  'group create': operation(
+    z.strictObject({ address: text, displayName: text, members: z.array(text) }),
+    ({ directory }, args) => [directory.createGroup(args.address, args.members, args.displayName)],
+  ),
+  'group list': operation(inOrganization, ({ directory }, args) =>
+    directory.groups(idOf(directory, args.organization)),
+  ),
+  'group show': operation(address, ({ directory }, args) => [directory.group(args.address)]),
+  'group add': operation(members, ({ directory }, args) => {
+    directory.addMembers(args.address, args.members);
+    return [];
+  }),
+  'group remove-member': operation(members, ({ directory }, args) => {
+    directory.removeMembers(args.address, args.members);
+    return [];
+  }),
+  'group remove': operation(address, ({ directory }, args) => {
+    directory.deleteGroup(args.address);
+    return [];
+  }),
+
+  'alias create': operation(z.strictObject({ address: text, target: text }), ({ directory }, args) => [
+    directory.createAlias(args.address, args.target),
+  ]),
+  'alias list': operation(inOrganization, ({ directory }, args) =>
+    directory.aliases(idOf(directory, args.organization)),
+  ),
+  'alias show': operation(address, ({ directory }, args) => {
+    const alias = directory.aliases().find((known) => known.address === canonicalAddress(args.address)?.address);
+    if (alias === undefined) throw new RefusedError('nonexistent', 'There is no such alias');
+    return [alias];
+  }),
+  'alias remove': operation(address, ({ directory }, args) => {
+    directory.deleteAlias(args.address);
+    return [];
+  }),
+} as const satisfies Record<string, Operation>;
+
+export type OperationName = keyof typeof OPERATIONS;
+
+/**
+ * Carries out one request. What it changes is durable when it returns.
+ * @throws ProtocolError when it is none; what the operation throws.
+ */
+export async function administer(accounts: Accounts, request: AdminRequest): Promise<readonly AdminRecord[]> {
+  if (!Object.hasOwn(OPERATIONS, request.name)) {
+    throw new ProtocolError('The server knows no such operation: it may be of another version.');
+  }
+  return await OPERATIONS[request.name as OperationName](accounts, request.args);
+}
+
+/** Row numbers stay within the directory. */
+const shown = (users: readonly User[]): UserRecord[] => users.map(({ id, ...record }) => record);
+
+const idOf = (directory: Directory, idOrName: string | null): OrganizationId | undefined =>
+  idOrName === null ? undefined : directory.organization(idOrName).id;
+
+/** The organization that is named, or the only one there is. @throws RefusedError 'nonexistent', 'invalid'. */
+function chosen(directory: Directory, idOrName: string | null): Organization {
+  if (idOrName !== null) return directory.organization(idOrName);
+  const [only, ...others] = directory.organizations();
+  if (only === undefined) throw new RefusedError('nonexistent', 'There is no organization yet: create one first');
+  if (others.length > 0) throw new RefusedError('invalid', 'There are several organizations: name one with --org');
+  return only;
+}
+
+const domainOf = (text: string): string | undefined => canonicalAddress(text)?.domain;
+
+/** Nothing of a refused import is there: says which line it was refused for, in the words of its refusal. */
+function atItsLine(
+  directory: Directory,
+  users: readonly (AccountRequest & { readonly line: number })[],
+  error: RefusedError,
+): RefusedError {
+  const domains = new Set(directory.domains().map((domain) => domain.name));
+  const row = users.find(({ address: text }) => {
+    const canonical = canonicalAddress(text);
+    return (
+      canonical === null ||
+      canonical.localPart.includes('+') ||
+      !domains.has(canonical.domain) ||
+      isTaken(directory, canonical.address)
+    );
+  });
+  return row === undefined ? error : new RefusedError(error.code, `Line ${row.line}: ${error.message}`, error);
+}
+
+function isTaken(directory: Directory, text: string): boolean {
+  if (directory.credential(text) !== null) return true;
+  try {
+    return directory.group(text) !== null;
+  } catch (error) {
+    if (error instanceof RefusedError) return false;
+    throw error;
+  }
+}

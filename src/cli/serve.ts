@@ -1,0 +1,353 @@
+/**
+ * Puts a server together from its configuration, and takes it apart again in reverse order. Contains no decisions of its
+ * own: what listens is the configuration's, what happens is the parts'.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { BlockList, isIPv6 } from 'node:net';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { type Config, type ListenerName, roleOf } from '../config/load.ts';
+import { Deliverer } from '../delivery/deliver.ts';
+import { discardSealed, sealMessage } from '../delivery/seal-message.ts';
+import { MemoryBudget } from '../delivery/spool.ts';
+import { Accounts } from '../directory/accounts.ts';
+import { canonicalAddress, withoutDetail } from '../directory/address.ts';
+import { Authenticator } from '../directory/authenticator.ts';
+import { Directory } from '../directory/directory.ts';
+import { type HttpServer, startHttp } from '../http/server.ts';
+import { ImapServer } from '../imap/server.ts';
+import { Keyring } from '../keys/keyring.ts';
+import { LocalKeyService } from '../keys/local-service.ts';
+import { ACCOUNT_RETRY_MS } from '../limits.ts';
+import type { SmtpListener } from '../smtp/edge.ts';
+import { startLmtp } from '../smtp/lmtp.ts';
+import { startMx } from '../smtp/mx.ts';
+import { type Submitter, startSubmission } from '../smtp/submission.ts';
+import { type DataLock, lockDataDirectory } from '../store/embedded/data-lock.ts';
+import { EmbeddedStore } from '../store/embedded/embedded-store.ts';
+import { spoolDirectory } from '../store/embedded/layout.ts';
+import { Certificate } from '../tls/certificate.ts';
+import { adminSocketPath, startAdminSocket } from './admin-socket.ts';
+import { administer } from './administer.ts';
+
+export interface ServeOptions {
+  readonly log: Logger;
+  /** Ends the process at once. Default: exit status 70. */
+  readonly fatal?: (error: unknown) => void;
+}
+
+/** The parts below the listeners. */
+export interface Parts {
+  readonly keyring: Keyring;
+  readonly directory: Directory;
+  readonly accounts: Accounts;
+  readonly store: EmbeddedStore;
+  close(): Promise<void>;
+}
+
+export interface Server {
+  readonly ports: Readonly<Partial<Record<ListenerName, number>>>;
+  readonly directory: Directory;
+  readonly accounts: Accounts;
+  /** Reads the certificate anew. */
+  reload(): Promise<void>;
+  /** Refuses what is new, ends what is under way, makes a checkpoint. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens everything but the listeners, and holds the data directory's lock: for the server, and for commands that work
+ * alone.
+ * @throws UnavailableError 'locked-data-directory' when another process has the directory.
+ */
+export async function openParts(config: Config, { log, fatal = exit(log) }: ServeOptions): Promise<Parts> {
+  const closing = new Closing();
+  try {
+    const lock: DataLock = lockDataDirectory(config.dataDirectory);
+    closing.add(() => lock.release());
+    const keyring = await openKeyring(config, log);
+    closing.add(() => keyring.close());
+    const directory = Directory.open(join(config.dataDirectory, 'directory.db'));
+    closing.add(() => directory.close());
+    const store = await EmbeddedStore.open({
+      dataDirectory: config.dataDirectory,
+      fatal,
+      snapshotIntervalMs: config.store.snapshotSeconds * 1000,
+      diskReserveOctets: config.store.diskReserveOctets,
+    });
+    closing.add(() => store.close());
+    const accounts = new Accounts({ directory, keyring, store });
+    return { keyring, directory, accounts, store, close: () => closing.run() };
+  } catch (error) {
+    await closing.run();
+    throw error;
+  }
+}
+
+/** @throws as openParts does; the system's error when a port is taken. */
+export async function serve(config: Config, options: ServeOptions): Promise<Server> {
+  const { log } = options;
+  const closing = new Closing();
+  try {
+    const parts = await openParts(config, options);
+    closing.add(() => parts.close());
+    const certificate = await Certificate.open(config.tls, log);
+    closing.add(() => certificate?.close());
+    const finishing = finishAccounts(parts.accounts, log);
+    closing.add(() => finishing.stop());
+    const admin = await startAdminSocket(
+      adminSocketPath(config.dataDirectory),
+      (request) => administer(parts.accounts, request),
+      { onBug: (error) => log.error({ err: error }, 'an administrative request failed') },
+    );
+    closing.add(() => admin.close());
+    const ports = await listen(config, parts, certificate, log, closing);
+    log.info({ ports, roles: config.roles }, 'serving');
+    return {
+      ports,
+      directory: parts.directory,
+      accounts: parts.accounts,
+      reload: async () => certificate?.reload(),
+      close: async () => {
+        log.info('closing');
+        await closing.run();
+        log.info('closed');
+      },
+    };
+  } catch (error) {
+    await closing.run();
+    throw error;
+  }
+}
+
+async function openKeyring(config: Config, log: Logger): Promise<Keyring> {
+  const { keys, keysDirectory } = config;
+  // A new root key opens nothing that the old one wrapped: one is made only where there are no wrapped keys yet.
+  const isNew = !existsSync(join(keysDirectory, 'keys.db'));
+  const service = await LocalKeyService.open({ path: keys.rootKeyFile, mayCreate: isNew });
+  return Keyring.open({
+    directory: keysDirectory,
+    service,
+    context: keys.context,
+    recipientType: keys.recipientType,
+    bootId: `${Date.now().toString(36)}-${randomBytes(4).toString('hex')}`,
+    leaseTimes: { idleMs: keys.leaseIdleSeconds * 1000, absoluteMs: keys.leaseAbsoluteSeconds * 1000 },
+    log,
+  });
+}
+
+async function listen(
+  config: Config,
+  parts: Parts,
+  certificate: Certificate | null,
+  log: Logger,
+  closing: Closing,
+): Promise<Server['ports']> {
+  const ports: Partial<Record<ListenerName, number>> = {};
+  const authenticator = new Authenticator({ directory: parts.directory });
+  const graceMs = config.shutdownSeconds * 1000;
+
+  const smtp = smtpParts(config, parts, certificate, authenticator, log);
+  for (const [name, start] of Object.entries(smtp)) {
+    const at = listenerOf(config, name as ListenerName);
+    if (at === null) continue;
+    const listener = await start({ address: at.host, port: at.port });
+    closing.add(() => listener.close(graceMs));
+    certificate?.onChange((options) => listener.updateTls(options));
+    ports[name as ListenerName] = listener.port;
+  }
+
+  const imapNames = (['imap', 'imaps'] as const).filter((name) => listenerOf(config, name) !== null);
+  const imap = imapServer(config, parts, certificate, authenticator, log, imapNames);
+  const imapPorts = await imap.listen();
+  closing.add(() => imap.close(graceMs));
+  for (const [index, name] of imapNames.entries()) ports[name] = imapPorts[index]!;
+
+  const http = listenerOf(config, 'http');
+  if (http !== null) {
+    const server: HttpServer = await startHttp(http, httpParts(config, parts, ports));
+    closing.add(() => server.close());
+    ports.http = server.port;
+  }
+  return ports;
+}
+
+function listenerOf(config: Config, name: ListenerName): { host: string; port: number } | null {
+  const listener = config.listeners[name];
+  return listener === false || !config.roles.includes(roleOf(name)) ? null : listener;
+}
+
+type StartSmtp = (at: { address: string; port: number }) => Promise<SmtpListener>;
+
+function smtpParts(
+  config: Config,
+  parts: Parts,
+  certificate: Certificate | null,
+  authenticator: Authenticator,
+  log: Logger,
+): Record<'mx' | 'lmtp' | 'submission' | 'submissions', StartSmtp> {
+  const { messages, smtp } = config;
+  const spool = spoolDirectory(config.dataDirectory);
+  const deps = {
+    deliverer: new Deliverer({ store: parts.store, spoolDirectory: spool }),
+    budget: new MemoryBudget(),
+    spoolDirectory: spool,
+    log: log.child({ part: 'smtp' }),
+    resolve: (address: string) => parts.directory.resolve(address),
+    deliverHandle: parts.keyring.deliverHandle.bind(parts.keyring),
+    store: parts.store,
+  };
+  const submission = {
+    ...deps,
+    authenticate: async ({
+      username,
+      password,
+      remoteAddress,
+    }: {
+      username: string;
+      password: string;
+      remoteAddress: string;
+    }) => submitter((await authenticator.authenticate(username, password, remoteAddress)).addresses),
+  };
+  const options = {
+    host: config.hostname,
+    tls: certificate?.options ?? null,
+    messageOctets: messages.maxOctets,
+    recipients: messages.maxRecipients,
+    connections: smtp.maxConnections,
+    connectionsPerAddress: smtp.maxConnectionsPerAddress,
+    idleMs: smtp.idleSeconds * 1000,
+    bannerPauseMs: smtp.bannerDelayMs,
+    authservId: smtp.authenticationServiceId,
+  };
+  const inbound = { ...options, newlines: messages.bareNewlines };
+  const plaintextNetworks = config.plaintextAuthNetworks;
+  return {
+    mx: (at) => startMx({ ...inbound, ...at }, deps),
+    lmtp: (at) => startLmtp({ ...inbound, ...at }, deps),
+    submission: (at) => startSubmission({ ...options, plaintextNetworks, ...at }, submission),
+    submissions: (at) =>
+      startSubmission({ ...options, plaintextNetworks, ...at, isTlsImplicit: true }, submission),
+  };
+}
+
+/** A user may send as any of its addresses, and as a sub-address of one. */
+function submitter(addresses: readonly string[]): Submitter {
+  return {
+    owns: (text) => {
+      const address = canonicalAddress(text);
+      if (address === null) return false;
+      return (
+        addresses.includes(address.address) ||
+        addresses.includes(`${withoutDetail(address.localPart)}@${address.domain}`)
+      );
+    },
+  };
+}
+
+function imapServer(
+  config: Config,
+  parts: Parts,
+  certificate: Certificate | null,
+  authenticator: Authenticator,
+  log: Logger,
+  names: readonly ('imap' | 'imaps')[],
+): ImapServer {
+  const { imap, dataDirectory } = config;
+  const spool = { spoolDirectory: spoolDirectory(dataDirectory) };
+  const isPlaintextAllowed = networks(config.plaintextAuthNetworks);
+  return new ImapServer(
+    {
+      store: parts.store,
+      signIn: async (username, password, remoteAddress) => {
+        const user = await authenticator.authenticate(username, password, remoteAddress);
+        const { organization, mailbox, quotaOctets, address, userId } = user;
+        const owner = parts.keyring.ownerHandle({
+          organization,
+          mailbox,
+          quotaOctets,
+          principal: address,
+          protocol: 'imap',
+          address: remoteAddress,
+          reason: 'login',
+        });
+        return { owner, userId };
+      },
+      sealMessage: (source) => sealMessage(source, spool),
+      discardSealed,
+      log: log.child({ part: 'imap' }),
+    },
+    {
+      listeners: names.map((name) => ({ ...listenerOf(config, name)!, isImplicitTls: name === 'imaps' })),
+      secureContext: () => certificate?.context ?? null,
+      isPlaintextAllowed,
+      appendLimitOctets: imap.maxAppendOctets,
+      maxConnections: imap.maxConnections,
+      maxConnectionsPerAddress: imap.maxConnectionsPerAddress,
+      maxConnectionsPerUser: imap.maxConnectionsPerUser,
+      times: {
+        preauthMs: imap.preauthSeconds * 1000,
+        handshakeMs: imap.handshakeSeconds * 1000,
+        autologoutMs: imap.autologoutSeconds * 1000,
+        stallMs: imap.stallSeconds * 1000,
+        keepAliveMs: imap.keepAliveSeconds * 1000,
+      },
+    },
+  );
+}
+
+function networks(cidrs: readonly string[]): (address: string) => boolean {
+  const list = new BlockList();
+  for (const cidr of cidrs) {
+    const [network, prefix] = cidr.split('/');
+    list.addSubnet(network!, Number(prefix), isIPv6(network!) ? 'ipv6' : 'ipv4');
+  }
+  return (address) => {
+    const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');
+    return list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
+  };
+}
+
+/** Accounts that a crash left half made are finished when the key service lets them. */
+function finishAccounts(accounts: Accounts, log: Logger): { stop(): Promise<void> } {
+  let timer: NodeJS.Timeout | null = null;
+  let isStopped = false;
+  const attempt = async (): Promise<void> => {
+    try {
+      await accounts.finish('server');
+    } catch (error) {
+      log.warn({ err: error }, 'half-made accounts could not be finished; trying again later');
+      if (!isStopped) timer = setTimeout(() => void attempt(), ACCOUNT_RETRY_MS).unref();
+    }
+  };
+  const first = attempt();
+  return {
+    stop: async () => {
+      isStopped = true;
+      if (timer !== null) clearTimeout(timer);
+      await first;
+    },
+  };
+}
+
+const exit =
+  (log: Logger) =>
+  (error: unknown): void => {
+    log.fatal({ err: error }, 'the server cannot go on');
+    log.flush();
+    process.exit(70);
+  };
+
+/** What was opened, closed in reverse order; each once. */
+class Closing {
+  readonly #steps: (() => unknown)[] = [];
+
+  add(step: () => unknown): void {
+    this.#steps.push(step);
+  }
+
+  async run(): Promise<void> {
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) await step();
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * Every key of the configuration: its type, its default and, where one is absent, what stands for it. How the values
+ * get here is load.ts's; config/letterlock.yaml explains each key to operators, and a test holds the two together.
+ *
+ * Only what JSON Schema can say is used (no transforms), because outline.ts reads the keys and types from it.
+ */
+import { z } from 'zod';
+import { DEFAULT_CONTEXT_OPTIONS } from '../keys/context.ts';
+import {
+  DISK_RESERVE_OCTETS,
+  IMAP_APPEND_OCTETS,
+  IMAP_AUTOLOGOUT_MS,
+  IMAP_CONNECTIONS,
+  IMAP_CONNECTIONS_PER_ADDRESS,
+  IMAP_CONNECTIONS_PER_USER,
+  IMAP_HANDSHAKE_MS,
+  IMAP_KEEPALIVE_MS,
+  IMAP_PREAUTH_MS,
+  IMAP_STALL_MS,
+  KIB,
+  LEASE_ABSOLUTE_MS,
+  LEASE_IDLE_MS,
+  MIB,
+  SHUTDOWN_MS,
+  SMTP_CONNECTIONS,
+  SMTP_CONNECTIONS_PER_ADDRESS,
+  SMTP_IDLE_MS,
+  SMTP_MESSAGE_OCTETS,
+  SMTP_RECIPIENTS,
+  SNAPSHOT_INTERVAL_MS,
+} from '../limits.ts';
+
+export const ROLES = ['mx', 'lmtp', 'submission', 'imap', 'http'] as const;
+export const LISTENER_NAMES = ['mx', 'lmtp', 'submission', 'submissions', 'imap', 'imaps', 'http'] as const;
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+/** Both protocols where the system has both: a listener on `::` takes IPv4 too. */
+const ANYWHERE = '::';
+const LOOPBACK = '127.0.0.1';
+const NETWORK = 'expected a network such as 10.1.0.0/16 or fd00::/8';
+const LARGEST_MESSAGE_OCTETS = 1024 * MIB;
+
+const text = z.string().min(1);
+const path = text;
+const count = z.int().min(1).max(1_000_000);
+/** A name in the DNS, as it goes into banners, Received and EHLO. */
+const hostname = z
+  .string()
+  .max(253)
+  .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/, 'expected a host name');
+const port = z.int().min(0).max(65_535);
+
+const seconds = (defaultMs: number, least = 1, most = 24 * 3600) =>
+  z
+    .int()
+    .min(least)
+    .max(most)
+    .default(defaultMs / 1000);
+
+const listener = (host: string, standardPort: number) =>
+  z
+    .union([z.literal(false), z.strictObject({ host: text.default(host), port: port.default(standardPort) })])
+    .default({ host, port: standardPort });
+
+/** A section whose keys all have defaults. */
+const section = <T extends z.core.$ZodLooseShape>(shape: T) => z.strictObject(shape).prefault({} as never);
+
+export const settingsSchema = z.strictObject({
+  dataDirectory: path.default('/var/lib/letterlock'),
+  /** null: `keys` in the data directory. */
+  keysDirectory: path.nullable().default(null),
+  /** null: the system's. */
+  hostname: hostname.nullable().default(null),
+  roles: z
+    .array(z.enum(ROLES))
+    .min(1)
+    .default([...ROLES]),
+  shutdownSeconds: seconds(SHUTDOWN_MS, 1, 600),
+  listeners: section({
+    mx: listener(ANYWHERE, 25),
+    lmtp: listener(LOOPBACK, 24),
+    submission: listener(ANYWHERE, 587),
+    submissions: listener(ANYWHERE, 465),
+    imap: listener(ANYWHERE, 143),
+    imaps: listener(ANYWHERE, 993),
+    http: listener(LOOPBACK, 80),
+  }),
+  tls: section({
+    certificateFile: path.nullable().default(null),
+    keyFile: path.nullable().default(null),
+    reloadSeconds: seconds(60_000),
+  }),
+  plaintextAuthNetworks: z.array(z.union([z.cidrv4(NETWORK), z.cidrv6(NETWORK)])).default([]),
+  messages: section({
+    maxOctets: z
+      .int()
+      .min(64 * KIB)
+      .max(LARGEST_MESSAGE_OCTETS)
+      .default(SMTP_MESSAGE_OCTETS),
+    /** RFC 5321 §4.5.3.1.8: at least 100. */
+    maxRecipients: z.int().min(100).max(100_000).default(SMTP_RECIPIENTS),
+    bareNewlines: z.enum(['refuse', 'repair']).default('refuse'),
+  }),
+  smtp: section({
+    bannerDelayMs: z.int().min(0).max(60_000).default(0),
+    idleSeconds: seconds(SMTP_IDLE_MS),
+    maxConnections: count.default(SMTP_CONNECTIONS),
+    maxConnectionsPerAddress: count.default(SMTP_CONNECTIONS_PER_ADDRESS),
+    /** null: the hostname. */
+    authenticationServiceId: hostname.nullable().default(null),
+  }),
+  imap: section({
+    maxAppendOctets: z
+      .int()
+      .min(64 * KIB)
+      .max(LARGEST_MESSAGE_OCTETS)
+      .default(IMAP_APPEND_OCTETS),
+    maxConnections: count.default(IMAP_CONNECTIONS),
+    maxConnectionsPerAddress: count.default(IMAP_CONNECTIONS_PER_ADDRESS),
+    maxConnectionsPerUser: count.default(IMAP_CONNECTIONS_PER_USER),
+    preauthSeconds: seconds(IMAP_PREAUTH_MS),
+    handshakeSeconds: seconds(IMAP_HANDSHAKE_MS),
+    /** RFC 9051 §5.4: at least 30 minutes. */
+    autologoutSeconds: seconds(IMAP_AUTOLOGOUT_MS, 30 * 60),
+    stallSeconds: seconds(IMAP_STALL_MS),
+    keepAliveSeconds: seconds(IMAP_KEEPALIVE_MS),
+  }),
+  autoconfig: section({
+    /** null: the hostname. */
+    imapHost: hostname.nullable().default(null),
+    /** null: the port of the listener `imaps`. */
+    imapPort: port.nullable().default(null),
+    smtpHost: hostname.nullable().default(null),
+    /** null: the port of the listener `submissions`. */
+    smtpPort: port.nullable().default(null),
+  }),
+  keys: section({
+    service: z.enum(['local']).default('local'),
+    recipientType: z.enum(['mlkem768x25519', 'x25519']).default('mlkem768x25519'),
+    /** null: `root.key` in the keys directory. */
+    rootKeyFile: path.nullable().default(null),
+    context: section({
+      name: text.default(DEFAULT_CONTEXT_OPTIONS.name),
+      arnPrefix: text.default(DEFAULT_CONTEXT_OPTIONS.arnPrefix),
+      region: text.default(DEFAULT_CONTEXT_OPTIONS.region),
+      account: text.default(DEFAULT_CONTEXT_OPTIONS.account),
+    }),
+    leaseIdleSeconds: seconds(LEASE_IDLE_MS, 1, LEASE_IDLE_MS / 1000),
+    leaseAbsoluteSeconds: seconds(LEASE_ABSOLUTE_MS, 1, LEASE_ABSOLUTE_MS / 1000),
+  }),
+  quota: section({ defaultOctets: z.int().min(1).nullable().default(null) }),
+  store: section({
+    diskReserveOctets: z.int().min(MIB).default(DISK_RESERVE_OCTETS),
+    snapshotSeconds: seconds(SNAPSHOT_INTERVAL_MS),
+  }),
+  logging: section({
+    level: z.enum(LOG_LEVELS).default('info'),
+    /** null: standard output. */
+    file: path.nullable().default(null),
+  }),
+});
+
+/** What was written, with defaults: null where a value follows from others. */
+export type Settings = z.output<typeof settingsSchema>;
+export type Role = (typeof ROLES)[number];
+export type ListenerName = (typeof LISTENER_NAMES)[number];
+export type ListenerAddress = Exclude<Config['listeners'][ListenerName], false>;
+
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+/** `T` with the keys `K` filled in. */
+type Filled<T, K extends keyof T> = Omit<T, K> & { [P in K]: NonNullable<T[P]> };
+
+/** What the server runs by: complete, paths absolute, deeply frozen. */
+export type Config = DeepReadonly<
+  Filled<Omit<Settings, 'smtp' | 'keys'>, 'keysDirectory' | 'hostname'> & {
+    smtp: Filled<Settings['smtp'], 'authenticationServiceId'>;
+    keys: Filled<Settings['keys'], 'rootKeyFile'>;
+  }
+>;

@@ -1,0 +1,242 @@
+/**
+ * Checks a store that no server has open: indexes against bodies and header logs, counters against rows; with keys also
+ * that every message opens to the octets whose digest was sealed. Changes nothing, but for `rebuild`.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import { LetterlockError } from '../../errors.ts';
+import { isMailboxId, type MailboxId, type MessageId } from '../../ids.ts';
+import type { Lease } from '../../keys/lease.ts';
+import { decodeDigest } from '../../message/digest.ts';
+import { openBodySequential } from '../../seal/body.ts';
+import { openHeader } from '../../seal/header.ts';
+import { openObject } from '../../seal/object.ts';
+import type { OwnerHandle } from '../handles.ts';
+import { Flag } from '../types.ts';
+import { readHeaderLog } from './header-log.ts';
+import { bodyFile, headerLogFile, indexFile, mailboxDirectory, mailboxesDirectory } from './layout.ts';
+import { listBodies, type RebuildReport, rebuildIndex } from './rebuild.ts';
+import { openIndexDatabase } from './schema.ts';
+import { openName } from './sealed-names.ts';
+
+export type StoreProblemKind =
+  | 'index-missing'
+  | 'index-damaged'
+  | 'counter'
+  | 'body-missing'
+  | 'body-length'
+  | 'body-orphaned'
+  | 'header-missing'
+  | 'does-not-open';
+
+export interface StoreProblem {
+  readonly mailbox: MailboxId;
+  readonly kind: StoreProblemKind;
+  /** Ids and numbers only. */
+  readonly detail: string;
+}
+
+export interface FsckOptions {
+  /** Opens messages too; null: only what needs no key is checked. */
+  readonly owner: ((mailbox: MailboxId) => OwnerHandle) | null;
+  /** Only this mailbox. */
+  readonly mailbox?: MailboxId;
+  /** Makes new indexes for mailboxes whose index is missing or damaged. Needs `owner`. */
+  readonly rebuild?: boolean;
+}
+
+export interface FsckReport {
+  readonly problems: readonly StoreProblem[];
+  readonly rebuilt: readonly RebuildReport[];
+  readonly checked: { readonly mailboxes: number; readonly messages: number; readonly opened: number };
+}
+
+/** The data directory's lock must be held, and the accept journal be empty: a server was started and stopped cleanly. */
+export async function fsck(data: string, options: FsckOptions): Promise<FsckReport> {
+  const problems: StoreProblem[] = [];
+  const rebuilt: RebuildReport[] = [];
+  const checked = { mailboxes: 0, messages: 0, opened: 0 };
+  for (const mailbox of options.mailbox === undefined ? listMailboxes(data) : [options.mailbox]) {
+    checked.mailboxes++;
+    let check = new MailboxCheck(data, mailbox, options.owner?.(mailbox) ?? null);
+    await check.run();
+    if (options.rebuild === true && options.owner !== null && check.needsRebuild) {
+      rebuilt.push(await rebuildIndex(data, options.owner(mailbox)));
+      check = new MailboxCheck(data, mailbox, options.owner(mailbox));
+      await check.run();
+    }
+    problems.push(...check.problems);
+    checked.messages += check.messages;
+    checked.opened += check.opened;
+  }
+  return { problems, rebuilt, checked };
+}
+
+export function listMailboxes(data: string): MailboxId[] {
+  const directory = mailboxesDirectory(data);
+  if (!existsSync(directory)) return [];
+  const parts = readdirSync(directory).filter((name) => /^[0-9a-f]{2}$/.test(name));
+  return parts.flatMap((part) => readdirSync(join(directory, part)).filter(isMailboxId));
+}
+
+class MailboxCheck {
+  readonly problems: StoreProblem[] = [];
+  messages = 0;
+  opened = 0;
+  readonly #data: string;
+  readonly #mailbox: MailboxId;
+  readonly #owner: OwnerHandle | null;
+
+  constructor(data: string, mailbox: MailboxId, owner: OwnerHandle | null) {
+    this.#data = data;
+    this.#mailbox = mailbox;
+    this.#owner = owner;
+  }
+
+  get needsRebuild(): boolean {
+    return this.problems.some(({ kind }) => kind === 'index-missing' || kind === 'index-damaged');
+  }
+
+  async run(): Promise<void> {
+    const path = indexFile(this.#data, this.#mailbox);
+    if (!existsSync(path)) return this.#report('index-missing', 'there is no index.db');
+    let database: DatabaseSync | null = null;
+    try {
+      database = openIndexDatabase(path);
+      const [verdict] = column(database, 'PRAGMA integrity_check(1)');
+      if (verdict !== 'ok') return this.#report('index-damaged', String(verdict));
+      this.#checkCounters(database);
+      this.#checkFiles(database);
+      if (this.#owner !== null) await this.#openAll(database, this.#owner);
+    } catch (error) {
+      if (error instanceof LetterlockError) throw error;
+      this.#report('index-damaged', error instanceof Error ? error.message : String(error));
+    } finally {
+      database?.close();
+    }
+  }
+
+  #checkCounters(database: DatabaseSync): void {
+    const folders = `SELECT folder_id FROM folder LEFT JOIN
+      (SELECT folder_id AS id, count(*) AS n, total(flags & ${Flag.Seen} = 0) AS unseen,
+        total(flags & ${Flag.Deleted} <> 0) AS deleted, total(octets) AS octets, max(uid) AS last
+        FROM entry JOIN message USING (message_key) GROUP BY folder_id) AS seen ON seen.id = folder_id
+      WHERE messages <> coalesce(n, 0) OR folder.unseen <> coalesce(seen.unseen, 0)
+        OR folder.deleted <> coalesce(seen.deleted, 0) OR folder.octets <> coalesce(seen.octets, 0)
+        OR uid_next <= coalesce(last, 0)`;
+    for (const folder of column(database, folders)) this.#report('counter', `folder ${folder}`);
+    const references = `SELECT message_key FROM message LEFT JOIN
+      (SELECT message_key AS key, count(*) AS n FROM entry GROUP BY message_key) ON key = message_key
+      WHERE refs <> coalesce(n, 0)`;
+    for (const key of column(database, references)) this.#report('counter', `references of message ${key}`);
+    const dangling = 'SELECT uid FROM entry LEFT JOIN message USING (message_key) WHERE message_id IS NULL';
+    for (const uid of column(database, dangling))
+      this.#report('index-damaged', `UID ${uid} names no message`);
+  }
+
+  #checkFiles(database: DatabaseSync): void {
+    const bodies = listBodies(join(mailboxDirectory(this.#data, this.#mailbox), 'cur'));
+    const headers = new Set<MessageId>();
+    for (const { id } of readHeaderLog(headerLogFile(this.#data, this.#mailbox))) headers.add(id);
+    const rows = database
+      .prepare('SELECT lower(hex(message_id)) AS id, body_octets AS octets FROM message')
+      .all();
+    for (const { id, octets } of rows as unknown as { id: MessageId; octets: number }[]) {
+      this.messages++;
+      const found = bodies.get(id);
+      if (found === undefined) this.#report('body-missing', id);
+      else if (found !== octets) this.#report('body-length', id);
+      if (!headers.has(id)) this.#report('header-missing', id);
+      bodies.delete(id);
+    }
+    for (const id of column(database, 'SELECT lower(hex(message_id)) FROM garbage'))
+      bodies.delete(id as MessageId);
+    for (const id of bodies.keys()) this.#report('body-orphaned', id);
+  }
+
+  async #openAll(database: DatabaseSync, owner: OwnerHandle): Promise<void> {
+    this.#openNames(database, await owner.lease());
+    const rows = database.prepare(
+      'SELECT lower(hex(message_id)) AS id, epoch, octets, header, digest FROM message',
+    );
+    for (const row of rows.iterate() as unknown as Iterable<MessageRow>) {
+      try {
+        await this.#openMessage(row, await owner.lease());
+        this.opened++;
+      } catch (error) {
+        if (!(error instanceof LetterlockError) || error.kind !== 'integrity') {
+          if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+        }
+        this.#report('does-not-open', row.id);
+      }
+    }
+  }
+
+  #openNames(database: DatabaseSync, lease: Lease): void {
+    const tables = [
+      ['folder-name', 'SELECT folder_id AS id, sealed_name AS name FROM folder'],
+      ['subscription-name', 'SELECT subscription_id AS id, sealed_name AS name FROM subscription'],
+      ['keyword-name', 'SELECT number AS id, sealed_name AS name FROM keyword'],
+    ] as const;
+    for (const [purpose, sql] of tables) {
+      for (const { id, name } of database.prepare(sql).all() as unknown as {
+        id: number;
+        name: Uint8Array;
+      }[]) {
+        try {
+          openName(lease, purpose, id, Buffer.from(name));
+        } catch {
+          this.#report('does-not-open', `${purpose} ${id}`);
+        }
+      }
+    }
+  }
+
+  /** @throws IntegrityError when anything of it is not what was sealed. */
+  async #openMessage({ id, epoch, octets, header, digest }: MessageRow, lease: Lease): Promise<void> {
+    const fileKey = openHeader(header, lease.identity);
+    const fields = [this.#mailbox, id, epoch] as const;
+    const { sizeOctets, sha256 } = decodeDigest(openObject(fileKey, 'digest', fields, digest));
+    const hash = createHash('sha256');
+    let found = 0;
+    const file = await open(bodyFile(this.#data, this.#mailbox, id), 'r');
+    try {
+      const source = {
+        sizeOctets: (await file.stat()).size,
+        read: async (offset: number, length: number): Promise<Buffer> => {
+          const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
+          return buffer.subarray(0, bytesRead);
+        },
+      };
+      for await (const { clear } of openBodySequential(fileKey, source)) {
+        hash.update(clear);
+        found += clear.length;
+      }
+    } finally {
+      await file.close();
+    }
+    if (found !== octets || found !== sizeOctets || hash.digest('hex') !== sha256)
+      this.#report('does-not-open', id);
+  }
+
+  #report(kind: StoreProblemKind, detail: string): void {
+    this.problems.push({ mailbox: this.#mailbox, kind, detail });
+  }
+}
+
+interface MessageRow {
+  readonly id: MessageId;
+  readonly epoch: number;
+  readonly octets: number;
+  readonly header: Uint8Array;
+  readonly digest: Uint8Array;
+}
+
+function column(database: DatabaseSync, sql: string): unknown[] {
+  const statement = database.prepare(sql);
+  statement.setReturnArrays(true);
+  return (statement.all() as unknown as unknown[][]).map(([value]) => value);
+}
