@@ -33,12 +33,18 @@ export const JOURNAL_RECORD_OCTETS = 48 * MIB;
 export const JOURNAL_QUEUE_OCTETS = 64 * MIB;
 /** A quiet store is checkpointed this long after its last change, so that a crash replays little. */
 export const CHECKPOINT_IDLE_MS = 5_000;
-/** Bodies written side by side by a checkpoint: the disk syncs sixteen files at once seven times faster than singly. */
-export const CHECKPOINT_CONCURRENCY = 12;
+/** One pack: large enough that a mailbox has few, small enough that copying the live half of one is soon done. */
+export const PACK_OCTETS = 16 * MIB;
+/** A pack with less dead space than this is not worth copying. */
+export const PACK_DEAD_OCTETS = MIB;
 /** Sealed octets that a checkpoint holds in memory before it writes them. */
-export const CHECKPOINT_BATCH_OCTETS = 4 * MIB;
-/** Indexes that the checkpoint thread keeps open. */
+export const CHECKPOINT_BATCH_OCTETS = 8 * MIB;
+/** Indexes, and packs, that the checkpoint thread keeps open. */
 export const CHECKPOINT_INDEXES = 64;
+/** Packs kept open for reading: one descriptor each. */
+export const OPEN_PACKS = 256;
+/** Neighbours in a pack are read together up to this much: one system call for a screenful of messages. */
+export const READ_RUN_OCTETS = MIB;
 /** Space kept free for indexes, logs and expunges: below it, deliveries and appends are refused with disk-full. */
 export const DISK_RESERVE_OCTETS = 256 * MIB;
 /** How often free space is looked at. */
@@ -166,7 +172,7 @@ export const SPOOL_MEMORY_OCTETS = 64 * MIB;
 export const SPOOL_BLOCK_OCTETS = 64 * KIB;
 /** A header section is read whole, to add trace fields and count hops. Postfix truncates at 100 KiB; Exchange allows 256. */
 export const HEADER_SECTION_OCTETS = 256 * KIB;
-/** RFC 5321 §6.3 asks for at least 100 hops; no path has 50 (Postfix's hopcount_limit is 50 too). */
+/** So many make a loop. RFC 5321 §6.3 wants 100, but no path has 50, and Postfix's hopcount_limit is 50 too. */
 export const RECEIVED_FIELDS = 50;
 /** Messages above RAW_MESSAGE_OCTETS that are sealed at the same time: each holds a few frames. */
 export const LARGE_MESSAGES_AT_ONCE = 4;
@@ -179,6 +185,10 @@ export const SMTP_MESSAGE_OCTETS = 50 * MIB;
 export const SMTP_SWALLOW_OCTETS = 64 * MIB;
 /** RFC 5321 §4.5.3.1.8 asks for at least 100. */
 export const SMTP_RECIPIENTS = 1_000;
+/** Mailboxes that the recipients of one transaction stand for: a group of GROUP_MEMBERS, and one journal record. */
+export const SMTP_MAILBOXES = 10_000;
+/** Addresses in the From field of a submitted message: people write together, but not a crowd. */
+export const FROM_AUTHORS = 20;
 /** RFC 5321 §4.5.3.1.4 gives 512 and extensions some hundred more; senders with long VERP addresses reach 1 KiB. */
 export const SMTP_COMMAND_OCTETS = 2 * KIB;
 /** RFC 4954 §4: a client may send 12,288 octets in a line of an AUTH exchange. */
@@ -191,7 +201,7 @@ export const SMTP_DATA_MS = 30 * 60_000;
 export const SMTP_CONNECTIONS = 1_000;
 /** Connections from one address (IPv6: one /64): a busy relay keeps some dozens. */
 export const SMTP_CONNECTIONS_PER_ADDRESS = 100;
-/** Refused commands since the last accepted message: a client that guesses recipients ends here. Postfix's is 20. */
+/** Commands refused for good since the last accepted message: who guesses recipients ends here. Postfix's is 20. */
 export const SMTP_ERRORS = 50;
 /** Commands before AUTH on submission: EHLO, STARTTLS, EHLO and some tries. */
 export const SMTP_UNAUTHENTICATED_COMMANDS = 20;
@@ -279,10 +289,12 @@ export const ADMIN_RECORD_OCTETS = 4 * MIB;
 export const ADMIN_REQUEST_MS = 10_000;
 /** An answer may take as long as IMPORT_USERS argon2 hashes on one core and their keys. */
 export const ADMIN_ANSWER_MS = 15 * 60_000;
-/** Commands at once: an administrator and his scripts. */
-export const ADMIN_CONNECTIONS = 16;
+/** Commands at once: an administrator, and scripts that run many side by side. */
+export const ADMIN_CONNECTIONS = 128;
 /** How long a command waits for a server that holds the data directory and does not answer yet, or no more. */
 export const ADMIN_REACH_MS = 10_000;
+/** A probe's answer; whoever runs one does it every few seconds. */
+export const HEALTH_MS = 5_000;
 /** From a listener's announcement to its greeting, at the start of a demo. */
 export const DEMO_GREETING_MS = 10_000;
 /** Users of a demo; every one costs a key pair, a mailbox and about 200 KB of disk. */
@@ -292,5 +304,22 @@ export const DEMO_USERS = 9_998;
 
 /** From SIGTERM to the end: what is in flight is finished within it, and supervisors wait 30 s before they kill. */
 export const SHUTDOWN_MS = 25_000;
+/** Log lines waiting for a slow or full disk; later ones are dropped, because mail matters more. */
+export const LOG_BUFFER_OCTETS = 8 * MIB;
+/** How often certificate files are looked at. Whoever renews them does it days ahead. */
+export const CERTIFICATE_POLL_MS = 60_000;
+
+// --- HTTP ---
+
+/** An autodiscover request has some 400 octets. */
+export const HTTP_BODY_OCTETS = 16 * KIB;
+/** From the first octet of a request to its last. */
+export const HTTP_REQUEST_MS = 10_000;
+/** Without an octet in either direction. */
+export const HTTP_IDLE_MS = 30_000;
+/** Probes and proxies keep a few each. */
+export const HTTP_CONNECTIONS = 1_000;
+/** What is asked whether it is ready answers at once, or is not. */
+export const HTTP_PROBE_MS = 2_000;
 /** Half-made accounts are tried again after this long. */
 export const ACCOUNT_RETRY_MS = 30_000;

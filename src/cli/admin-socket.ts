@@ -14,8 +14,8 @@ import {
   IntegrityError,
   LetterlockError,
   ProtocolError,
-  RefusedError,
   type RefusedCode,
+  RefusedError,
   UnavailableError,
 } from '../errors.ts';
 import {
@@ -115,7 +115,11 @@ async function listenPrivately(server: Server, path: string): Promise<FileHandle
   }
 }
 
-async function converse(socket: Socket, handler: AdminHandler, onBug: (error: unknown) => void): Promise<void> {
+async function converse(
+  socket: Socket,
+  handler: AdminHandler,
+  onBug: (error: unknown) => void,
+): Promise<void> {
   socket.on('error', () => {}); // a client that leaves ends the reads and writes below
   try {
     const deadline = setTimeout(() => socket.destroy(), ADMIN_REQUEST_MS);
@@ -128,14 +132,22 @@ async function converse(socket: Socket, handler: AdminHandler, onBug: (error: un
     await send(socket, { error: describe(error) }).catch(() => {});
   } finally {
     socket.end();
-    await finished(socket, { readable: false, signal: AbortSignal.timeout(ADMIN_REQUEST_MS) }).catch(() => {});
+    await finished(socket, { readable: false, signal: AbortSignal.timeout(ADMIN_REQUEST_MS) }).catch(
+      () => {},
+    );
     socket.destroy();
   }
 }
 
 /** @returns null when the client left before it had asked. @throws ProtocolError. */
 async function readRequest(socket: Socket): Promise<AdminRequest | null> {
-  for await (const line of readLines(socket, ADMIN_REQUEST_OCTETS, { keepsStream: true })) return parseRequest(line);
+  try {
+    for await (const line of readLines(socket, ADMIN_REQUEST_OCTETS, { keepsStream: true })) {
+      return parseRequest(line);
+    }
+  } catch (error) {
+    if (error instanceof ProtocolError) throw error;
+  }
   return null;
 }
 
@@ -186,7 +198,11 @@ async function connectTo(path: string): Promise<Socket | null> {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ENOENT' || code === 'ECONNREFUSED') return null;
     if (code === 'EACCES') {
-      throw new RefusedError('not-permitted', 'Only the owner of the data directory may administer it.', error);
+      throw new RefusedError(
+        'not-permitted',
+        'Only the owner of the data directory may administer it.',
+        error,
+      );
     }
     throw error;
   } finally {
@@ -203,7 +219,10 @@ async function readAnswer(socket: Socket): Promise<AdminRecord[]> {
     if (!isObject(message?.['record'])) throw new ProtocolError('That is not an answer.');
     records.push(message['record']);
   }
-  throw new UnavailableError('shutting-down', 'The server broke off before it had answered; look whether it was done.');
+  throw new UnavailableError(
+    'shutting-down',
+    'The server broke off before it had answered; look whether it was done.',
+  );
 }
 
 interface ErrorDescription {

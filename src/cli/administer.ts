@@ -4,8 +4,8 @@
  * here.
  */
 import { z } from 'zod';
-import { canonicalAddress } from '../directory/address.ts';
 import type { AccountRequest, Accounts } from '../directory/accounts.ts';
+import { canonicalAddress } from '../directory/address.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Organization, User } from '../directory/types.ts';
 import { ProtocolError, RefusedError } from '../errors.ts';
@@ -22,7 +22,10 @@ export interface UserRecord extends Omit<User, 'id'> {
   readonly organization: OrganizationId;
 }
 
-type Operation = (accounts: Accounts, args: unknown) => Promise<readonly AdminRecord[]> | readonly AdminRecord[];
+type Operation = (
+  accounts: Accounts,
+  args: unknown,
+) => Promise<readonly AdminRecord[]> | readonly AdminRecord[];
 
 /** Binds an operation to the schema of its arguments. */
 const operation =
@@ -89,7 +92,9 @@ const OPERATIONS = {
     return [];
   }),
 
-  'user create': operation(account, async (accounts, args) => shown(await accounts.createUsers([args], PRINCIPAL))),
+  'user create': operation(account, async (accounts, args) =>
+    shown(await accounts.createUsers([args], PRINCIPAL)),
+  ),
   'user import': operation(
     z.strictObject({ users: z.array(account.extend({ line: z.int() })).max(IMPORT_USERS) }),
     async (accounts, { users }) => {
@@ -116,20 +121,19 @@ const OPERATIONS = {
   'user show': operation(address, ({ directory }, args) => {
     const user = directory.user(args.address);
     const addresses = directory.addressesOf(user.id);
-    const groups = directory.groups(user.organization).filter((group) => group.members.includes(user.address));
+    const groups = directory
+      .groups(user.organization)
+      .filter((group) => group.members.includes(user.address));
     return shown([user]).map((record) => ({
       ...record,
       aliases: addresses.filter((known) => known !== user.address),
       groups: groups.map((group) => group.address),
     }));
   }),
-  'user password': operation(
-    z.strictObject({ address: text, password: text }),
-    async (accounts, args) => {
-      await accounts.setPassword(args.address, args.password);
-      return [];
-    },
-  ),
+  'user password': operation(z.strictObject({ address: text, password: text }), async (accounts, args) => {
+    await accounts.setPassword(args.address, args.password);
+    return [];
+  }),
   'user remove': operation(address, async (accounts, args) => {
     await accounts.removeUser(args.address, PRINCIPAL);
     return [];
@@ -163,7 +167,9 @@ const OPERATIONS = {
     directory.aliases(idOf(directory, args.organization)),
   ),
   'alias show': operation(address, ({ directory }, args) => {
-    const alias = directory.aliases().find((known) => known.address === canonicalAddress(args.address)?.address);
+    const alias = directory
+      .aliases()
+      .find((known) => known.address === canonicalAddress(args.address)?.address);
     if (alias === undefined) throw new RefusedError('nonexistent', 'There is no such alias');
     return [alias];
   }),
@@ -196,8 +202,10 @@ const idOf = (directory: Directory, idOrName: string | null): OrganizationId | u
 function chosen(directory: Directory, idOrName: string | null): Organization {
   if (idOrName !== null) return directory.organization(idOrName);
   const [only, ...others] = directory.organizations();
-  if (only === undefined) throw new RefusedError('nonexistent', 'There is no organization yet: create one first');
-  if (others.length > 0) throw new RefusedError('invalid', 'There are several organizations: name one with --org');
+  if (only === undefined)
+    throw new RefusedError('nonexistent', 'There is no organization yet: create one first');
+  if (others.length > 0)
+    throw new RefusedError('invalid', 'There are several organizations: name one with --org');
   return only;
 }
 
@@ -219,7 +227,9 @@ function atItsLine(
       isTaken(directory, canonical.address)
     );
   });
-  return row === undefined ? error : new RefusedError(error.code, `Line ${row.line}: ${error.message}`, error);
+  return row === undefined
+    ? error
+    : new RefusedError(error.code, `Line ${row.line}: ${error.message}`, error);
 }
 
 function isTaken(directory: Directory, text: string): boolean {

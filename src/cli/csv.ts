@@ -17,7 +17,7 @@ export class CsvError extends Error {
 }
 
 /** One field and what ends it. A quote is doubled inside quotes, and has no other place. */
-const FIELD = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/y;
+const FIELD = /(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(,|\r?\n|$)/y;
 
 /** Every row with something in it; empty lines are passed over. @throws CsvError. */
 export function* parseCsv(text: string): Generator<CsvRow> {

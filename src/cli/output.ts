@@ -15,13 +15,13 @@ export function printJsonList(stdout: Writable, records: readonly AdminRecord[])
 export function printTable<T>(stdout: Writable, records: readonly T[], columns: Columns<T>): void {
   if (records.length === 0) return;
   const names = Object.keys(columns);
-  const rows = [
-    names,
-    ...records.map((record) => names.map((name) => shown(columns[name]!(record)))),
-  ];
+  const rows = [names, ...records.map((record) => names.map((name) => shown(columns[name]!(record))))];
   const widths = names.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const line = (row: readonly string[]): string =>
-    row.map((cell, column) => cell.padEnd(widths[column]!)).join('  ').trimEnd();
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join('  ')
+      .trimEnd();
   stdout.write(`${rows.map(line).join('\n')}\n`);
 }
 

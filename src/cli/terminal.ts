@@ -50,8 +50,14 @@ function typed(stdin: ReadStream, stderr: Writable, prompt: string): Promise<str
     };
     const interrupt = (): void => end(() => reject(new FailedError('Interrupted; nothing was changed.')));
     const take = (text: string): void => {
+      let taken = 0;
       for (const character of text) {
-        if (character === '\r' || character === '\n') return end(() => resolve(characters.join('')));
+        taken += character.length;
+        if (character === '\r' || character === '\n') {
+          end(() => resolve(characters.join('')));
+          if (taken < text.length) stdin.unshift(text.slice(taken)); // typed ahead: the answer to the next question
+          return;
+        }
         if (character === INTERRUPT || character === END_OF_TRANSMISSION) return interrupt();
         if (character === BACKSPACE || character === DELETE) characters.pop();
         else if (character === KILL_LINE) characters = [];

@@ -7,6 +7,7 @@
 import { z } from 'zod';
 import { DEFAULT_CONTEXT_OPTIONS } from '../keys/context.ts';
 import {
+  CERTIFICATE_POLL_MS,
   DISK_RESERVE_OCTETS,
   IMAP_APPEND_OCTETS,
   IMAP_AUTOLOGOUT_MS,
@@ -88,7 +89,7 @@ export const settingsSchema = z.strictObject({
   tls: section({
     certificateFile: path.nullable().default(null),
     keyFile: path.nullable().default(null),
-    reloadSeconds: seconds(60_000),
+    reloadSeconds: seconds(CERTIFICATE_POLL_MS),
   }),
   plaintextAuthNetworks: z.array(z.union([z.cidrv4(NETWORK), z.cidrv6(NETWORK)])).default([]),
   messages: section({

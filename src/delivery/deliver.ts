@@ -12,6 +12,7 @@ import { type Acceptance, acceptStream, acceptWhole } from './acceptance.ts';
 import { Gate } from './gate.ts';
 import { discardSealed, type SealOptions, sealMessage } from './seal-message.ts';
 import type { Spool } from './spool.ts';
+import { yieldingTo } from './yielding.ts';
 
 export interface Delivery {
   /** Complete. Stays the caller's, who closes it. */
@@ -26,8 +27,18 @@ export interface Delivery {
   readonly answers: 'all' | 'each';
 }
 
-/** One recipient's: null when at least one of its mailboxes has the message. */
-export type RecipientOutcome = Error | null;
+export interface DeliveryResult {
+  /** One for each recipient: null when at least one of its mailboxes has the message, which is durable then. */
+  readonly outcomes: readonly (Error | null)[];
+  /** Why a mailbox did not get the message, for each that did not: the full member of a group, say. */
+  readonly failures: ReadonlyMap<MailboxId, Error>;
+}
+
+/** No ciphertext is shared between organizations. */
+interface SealedForOrganization {
+  readonly message: SealedMessage;
+  readonly placements: readonly Placement[];
+}
 
 export interface DelivererOptions extends SealOptions {
   readonly store: Pick<MailStore, 'deliver' | 'hasRoom'>;
@@ -42,39 +53,40 @@ export class Deliverer {
   }
 
   /**
-   * @returns One outcome for each recipient; what is null is durable.
    * @throws RefusedError when the message itself is refused ('mail-loop', 'too-big', 'over-quota' of an 'all' delivery), or
    *   whatever sealing throws: nothing was stored then.
    */
-  async deliver(delivery: Delivery): Promise<RecipientOutcome[]> {
-    const placements = distinctPlacements(delivery.recipients);
-    if (delivery.answers === 'all' && placements.size > 1) await this.#refuseUnlessAllHaveRoom(delivery);
-    const sealed = await this.#sealForEach(delivery, byOrganization(placements.values()));
+  async deliver(delivery: Delivery): Promise<DeliveryResult> {
+    const { recipients } = delivery;
+    const sealed = await this.#sealForEach(delivery, byOrganization(distinctPlacements(recipients).values()));
     const failures = await this.#store(sealed);
-    return delivery.recipients.map((recipient) => outcomeOf(recipient, failures));
-  }
-
-  async #refuseUnlessAllHaveRoom({ recipients, message }: Delivery): Promise<void> {
-    for (const recipient of recipients) {
-      if (!(await hasRoomForSome(this.#options.store, recipient, message.sizeOctets))) {
-        throw new RefusedError('over-quota', 'The mailbox of a recipient is full');
-      }
-    }
+    return { outcomes: recipients.map((recipient) => outcomeOf(recipient, failures)), failures };
   }
 
   async #sealForEach(
     delivery: Delivery,
     organizations: readonly (readonly Placement[])[],
-  ): Promise<{ message: SealedMessage; placements: readonly Placement[] }[]> {
-    const sealed: { message: SealedMessage; placements: readonly Placement[] }[] = [];
+  ): Promise<SealedForOrganization[]> {
+    const sealed: SealedForOrganization[] = [];
     try {
       for (const placements of organizations) {
         sealed.push({ message: await this.#seal(delivery), placements });
       }
+      if (delivery.answers === 'all') await this.#refuseUnlessAllHaveRoom(delivery, sealed[0]!.message.sizeOctets);
       return sealed;
     } catch (error) {
       for (const { message } of sealed) await discardSealed(message);
       throw error;
+    }
+  }
+
+  /** The store finds out for a single recipient; of several, one may not be refused when others have the message. */
+  async #refuseUnlessAllHaveRoom({ recipients }: Delivery, sizeOctets: number): Promise<void> {
+    if (recipients.length === 1) return;
+    for (const recipient of recipients) {
+      if (!(await hasRoomForSome(this.#options.store, recipient, sizeOctets))) {
+        throw new RefusedError('over-quota', 'The mailbox of a recipient is full');
+      }
     }
   }
 
@@ -88,9 +100,7 @@ export class Deliverer {
   }
 
   /** @returns Why a mailbox did not get the message, for those that did not. */
-  async #store(
-    sealed: readonly { message: SealedMessage; placements: readonly Placement[] }[],
-  ): Promise<Map<MailboxId, Error>> {
+  async #store(sealed: readonly SealedForOrganization[]): Promise<Map<MailboxId, Error>> {
     const failures = new Map<MailboxId, Error>();
     await Promise.all(
       sealed.map(async ({ message, placements }) => {
@@ -117,7 +127,11 @@ export async function hasRoomForSome(
   recipient: readonly Placement[],
   octets: number,
 ): Promise<boolean> {
-  for (const { handle } of recipient) if (await store.hasRoom(handle, octets)) return true;
+  const slice = yieldingTo();
+  for (const { handle } of recipient) {
+    if (await store.hasRoom(handle, octets)) return true;
+    await slice.pause();
+  }
   return false;
 }
 
@@ -132,7 +146,6 @@ function distinctPlacements(recipients: readonly (readonly Placement[])[]): Map<
   return placements;
 }
 
-/** No ciphertext is shared between organizations. */
 function byOrganization(placements: Iterable<Placement>): Placement[][] {
   const groups = new Map<OrganizationId, Placement[]>();
   for (const placement of placements) {
@@ -146,7 +159,7 @@ function byOrganization(placements: Iterable<Placement>): Placement[][] {
 function outcomeOf(
   recipient: readonly Placement[],
   failures: ReadonlyMap<MailboxId, Error>,
-): RecipientOutcome {
+): Error | null {
   let first: Error | null = null;
   for (const { handle } of recipient) {
     const failure = failures.get(handle.mailbox);

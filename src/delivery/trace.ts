@@ -55,13 +55,13 @@ export function formatDate(date: Date): string {
   return date.toUTCString().replace('GMT', '+0000');
 }
 
-/** @throws RefusedError 'mail-loop' when the message has passed more servers than any path has. */
+/** @throws RefusedError 'mail-loop' when the message has passed RECEIVED_FIELDS servers. */
 export function refuseLoop(fields: readonly HeaderField[]): void {
   let hops = 0;
   for (const field of fields) {
     if (field.name.length === 8 && field.name.toLowerCase() === 'received') hops++;
   }
-  if (hops > RECEIVED_FIELDS) throw new RefusedError('mail-loop', 'The message has too many Received fields');
+  if (hops >= RECEIVED_FIELDS) throw new RefusedError('mail-loop', 'The message has too many Received fields');
 }
 
 /** The client's name as one word: what is no domain or literal would let it write into our comment or our date. */

@@ -33,7 +33,9 @@ export function receive(stream: SMTPServerDataStream, options: ReceiveOptions): 
         if (stream.byteLength > spool.sizeOctets + SMTP_SWALLOW_OCTETS) options.onEndless();
       }
       if (failure !== null) return;
-      const wait = spool.take(scanner.push(chunk));
+      const kept = scanner.push(chunk);
+      if (options.newlines === 'refuse' && scanner.hasBare) return fail(bareNewline());
+      const wait = spool.take(kept);
       if (wait === null) return;
       stream.pause();
       wait.then(() => stream.resume(), fail);
@@ -41,9 +43,7 @@ export function receive(stream: SMTPServerDataStream, options: ReceiveOptions): 
     stream.on('end', () => {
       isComplete = true;
       const rest = scanner.end();
-      if (failure === null && options.newlines === 'refuse' && scanner.hasBare) {
-        failure = new RefusedError('bad-message', 'The message has a CR or LF that is not part of a CRLF');
-      }
+      if (options.newlines === 'refuse' && scanner.hasBare) failure ??= bareNewline();
       if (failure !== null) reject(failure);
       else if (rest === null) spool.end().then(resolve, reject);
       else finish(spool, rest).then(resolve, reject);
@@ -54,6 +54,10 @@ export function receive(stream: SMTPServerDataStream, options: ReceiveOptions): 
     stream.on('error', left);
     stream.on('close', left);
   });
+}
+
+function bareNewline(): RefusedError {
+  return new RefusedError('bad-message', 'The message has a CR or LF that is not part of a CRLF');
 }
 
 async function finish(spool: Spool, rest: Buffer): Promise<void> {

@@ -8,7 +8,6 @@ import type { HeaderSection } from '../delivery/header-rules.ts';
 import { formatDate } from '../delivery/trace.ts';
 import { ProtocolError, RefusedError } from '../errors.ts';
 import { SMTP_AUTH_LINE_OCTETS } from '../limits.ts';
-import { parseAddressList } from '../message/address.ts';
 import { fieldValue } from '../message/header.ts';
 import {
   type Credentials,
@@ -18,6 +17,7 @@ import {
   type SmtpPolicy,
   startEdge,
 } from './edge.ts';
+import { authorsOf } from './from-field.ts';
 import { localRecipient, type RecipientDeps } from './recipients.ts';
 
 export interface SubmissionOptions extends Omit<EdgeOptions, 'commandOctets'> {
@@ -74,18 +74,15 @@ export function submissionPolicy(options: SubmissionOptions, deps: SubmissionDep
 
 /**
  * The author that readers see must be the one who authenticated. RFC 5322 §3.6.2; RFC 6409 §6.1 has the reply, 550 5.7.1.
- * @throws RefusedError 'not-permitted', or 'bad-message' when there is not exactly one From field.
+ * @throws RefusedError 'not-permitted', or 'bad-message' when there is not exactly one From field, or it is unreadable.
  */
 function checkFrom({ octets, fields }: HeaderSection, submitter: Submitter | null): void {
   const [from, ...others] = fields.filter((field) => field.name.toLowerCase() === 'from');
   if (from === undefined || others.length > 0) {
     throw new RefusedError('bad-message', 'The message must have exactly one From field');
   }
-  const authors = parseAddressList(fieldValue(octets, from)).filter(({ host }) => host !== null);
-  if (authors.length === 0) throw new RefusedError('bad-message', 'The From field has no address');
-  for (const { mailbox, host } of authors) {
-    const address = Buffer.from(`${mailbox}@${host}`, 'latin1').toString('utf8');
-    if (!submitter?.owns(address)) throw notYours('From');
+  for (const author of authorsOf(fieldValue(octets, from))) {
+    if (!submitter?.owns(author)) throw notYours('From');
   }
 }
 

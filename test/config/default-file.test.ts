@@ -13,9 +13,8 @@ describe('config/letterlock.yaml', () => {
     const values: unknown = parse(await readFile(FILE, 'utf8'));
     assert.deepEqual(values, settingsSchema.parse({}));
     for (const { path } of outline()) {
-      const holder = path
-        .slice(0, -1)
-        .reduce<unknown>((at, name) => (at as Record<string, unknown>)[name], values);
+      let holder: unknown = values;
+      for (const name of path.slice(0, -1)) holder = (holder as Record<string, unknown>)[name];
       assert.ok(Object.hasOwn(holder as object, path.at(-1)!), path.join('.'));
     }
   });

@@ -9,7 +9,7 @@ import { makeScratch, removeScratch } from '../support/scratch.ts';
 describe('configuration from the environment', () => {
   let scratch: string;
   before(async () => {
-    scratch = await makeScratch();
+    scratch = await makeScratch('config');
   });
   after(() => removeScratch(scratch));
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
@@ -27,8 +27,7 @@ describe('loading the configuration', () => {
     return path;
   };
   before(async () => {
-    scratch = await makeScratch();
-    await mkdir(scratch, { recursive: true });
+    scratch = await makeScratch('config');
   });
   after(() => removeScratch(scratch));
 
@@ -122,7 +121,7 @@ describe('loading the configuration', () => {
     assert.deepEqual(await problemsOf({ ...without, overrides: proxied }), []);
     const half = { roles: ['mx'], tls: { keyFile: 'k' } };
     assert.deepEqual(await problemsOf({ ...without, overrides: half }), [
-      'tls.certificateFile: expected a file: the other of the two is set',
+      'command line: tls.certificateFile: expected a file: the other of the two is set',
     ]);
   });
 

@@ -74,7 +74,8 @@ async function fetchContent(plan: FetchPlan, uids: Uint32Array, context: Command
         await writeResponse(plan, message, selected, out, tellFlags);
       } catch (error) {
         if (!(error instanceof IntegrityError)) throw error;
-        broken ??= error;
+        // Of a message that was expunged while it was read, nothing is left, and rightly so.
+        if (selected.view.flags(message.uid) !== undefined) broken ??= error;
       }
       const wait = out.settle() ?? slice.pause();
       if (wait !== undefined) await wait;

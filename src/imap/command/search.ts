@@ -1,5 +1,5 @@
 /** SEARCH, RFC 3501 §6.4.4; RETURN options (ESEARCH), RFC 4731; MODSEQ, RFC 7162 §3.1.5 and §3.1.6. */
-import { ProtocolError } from '../../errors.ts';
+import { IntegrityError, ProtocolError } from '../../errors.ts';
 import type { Uid } from '../../ids.ts';
 import type { SearchCommand, SearchKey } from '../wire/ast.ts';
 import { printString } from '../wire/printer.ts';
@@ -17,7 +17,7 @@ export const search: CommandSpec<SearchCommand> = {
     const withModSeq = mentionsModSeq(command.key);
     if (withModSeq) context.isCondstore = true;
     const { numbers, view } = context.selected;
-    const found = await findMessages(compileSearch(command.key, numbers), context);
+    const { found, broken } = await findMessages(compileSearch(command.key, numbers), context);
     const results = command.isUid ? found : found.map((uid) => numbers.sequenceOf(uid));
     const highest = withModSeq
       ? told(found, command.returns).reduce(
@@ -30,6 +30,7 @@ export const search: CommandSpec<SearchCommand> = {
         ? searchResponse(results, highest)
         : esearchResponse(command, results, highest),
     );
+    if (broken !== null) throw broken;
     return ok('Search completed.');
   },
 };
@@ -61,8 +62,15 @@ function esearchResponse(command: SearchCommand, results: readonly number[], hig
   return `${text}${highestModSeq > 0 ? ` MODSEQ ${highestModSeq}` : ''}\r\n`;
 }
 
-/** UIDs of the messages that pass, ascending. */
-async function findMessages(test: SearchTest, context: CommandContext): Promise<number[]> {
+interface Found {
+  /** UIDs of the messages that pass, ascending. */
+  readonly found: number[];
+  /** The first message that did not open, which is passed over so that it does not hide the others. */
+  readonly broken: IntegrityError | null;
+}
+
+async function findMessages(test: SearchTest, context: CommandContext): Promise<Found> {
+  const { selected, mailbox, out } = context;
   const found: number[] = [];
   const doubtful = new Map<number, Candidate>();
   const slice = yieldingTo();
@@ -73,14 +81,21 @@ async function findMessages(test: SearchTest, context: CommandContext): Promise<
     const wait = slice.pause();
     if (wait !== undefined) await wait;
   }
-  if (doubtful.size === 0) return found;
+  if (doubtful.size === 0) return { found, broken: null };
   const uids = Array.from(doubtful.keys()) as Uid[];
-  for await (const message of context.mailbox.messages(context.selected.id, uids, 'octets')) {
+  let broken: IntegrityError | null = null;
+  for await (const message of mailbox.messages(selected.id, uids, 'octets')) {
     const candidate = doubtful.get(message.uid)!;
-    if (await test.full(candidate, new SearchedMessage(message, slice))) found.push(message.uid);
-    await (context.out.settle() ?? slice.pause());
+    try {
+      if (await test.full(candidate, new SearchedMessage(message, slice))) found.push(message.uid);
+    } catch (error) {
+      if (!(error instanceof IntegrityError)) throw error;
+      // Of a message that was expunged while it was read, nothing is left, and rightly so.
+      if (selected.view.flags(message.uid) !== undefined) broken ??= error;
+    }
+    await (out.settle() ?? slice.pause());
   }
-  return found.sort((a, b) => a - b);
+  return { found: found.sort((a, b) => a - b), broken };
 }
 
 /** The messages that the client knows and that are there still. */

@@ -23,6 +23,7 @@ import type {
 import { BrokenLiteral } from '../command/fetch-response.ts';
 import { flagsResponse, SYSTEM_FLAGS } from '../command/flags.ts';
 import { commandSpec } from '../command/table.ts';
+import { yieldingTo } from '../command/yielding.ts';
 import type { Command } from '../wire/ast.ts';
 import { printContinuation, printFlagList, printStatusResponse } from '../wire/printer.ts';
 import { capabilityCode, permanentFlagsCode } from '../wire/response-code.ts';
@@ -111,7 +112,7 @@ export class Session implements CommandContext {
     } finally {
       this.messageLiteral = null;
     }
-    this.#writeUpdates(spec.mayExpunge?.(command) ?? true);
+    await this.#writeUpdates(spec.mayExpunge?.(command) ?? true);
     return this.#reply(command.tag, completion);
   }
 
@@ -245,8 +246,8 @@ export class Session implements CommandContext {
     }, this.#link.keepAliveMs);
     try {
       this.out.text(printContinuation('idling'));
-      this.#writeUpdates(true);
       this.#isIdle = true;
+      this.#push();
       return await this.#link.readLine();
     } finally {
       this.#isIdle = false;
@@ -271,20 +272,26 @@ export class Session implements CommandContext {
   /** Sends what is due in IDLE. While the client takes nothing, changes wait in the view, where they cost little. */
   #push(): void {
     if (this.#isPushing) return;
-    this.#writeUpdates(true);
     this.#isPushing = true;
-    this.out.flush().then(
-      () => {
-        this.#isPushing = false;
-        if (this.#isIdle && this.#selection?.numbers.hasUpdates) this.#push();
-      },
-      // The wait for the client's line fails as well, and ends the command.
-      () => {},
-    );
+    this.#writeUpdates(true)
+      .then(() => this.out.flush())
+      .then(
+        () => {
+          this.#isPushing = false;
+          if (this.#isIdle && this.#selection?.numbers.hasUpdates) this.#push();
+        },
+        (error: unknown) => {
+          // A connection that ended ends the wait for the client's line as well.
+          if (!(error instanceof ConnectionEnd)) this.#failed(error, 'IDLE');
+        },
+      );
   }
 
-  /** RFC 3501 §7: EXPUNGE first, so that the numbers behind it are the new ones. */
-  #writeUpdates(mayExpunge: boolean): void {
+  /**
+   * RFC 3501 §7: EXPUNGE first, so that the numbers behind it are the new ones. Numbers change in one step, before the
+   * first wait; each response behind it is made with the numbers that hold when it is written.
+   */
+  async #writeUpdates(mayExpunge: boolean): Promise<void> {
     const selection = this.#selection;
     if (selection === null || selection.isGone || !selection.numbers.hasUpdates) return;
     const { expunged, exists, changed } = selection.numbers.takeUpdates(mayExpunge);
@@ -294,8 +301,11 @@ export class Session implements CommandContext {
     this.out.text(text);
     if (changed.length === 0) return;
     this.tellKeywords();
+    const slice = yieldingTo();
     for (const uid of changed) {
       this.out.text(flagsResponse(selection, uid, { withUid: true, withModSeq: this.isCondstore }));
+      const wait = this.out.settle() ?? slice.pause();
+      if (wait !== undefined) await wait;
     }
   }
 

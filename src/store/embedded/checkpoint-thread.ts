@@ -5,23 +5,37 @@
  *
  * Every step may be done twice: after a crash the same records come again.
  */
-import { closeSync, existsSync, openSync, statSync } from 'node:fs';
-import { copyFile, link, mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { MailboxId, MessageId } from '../../ids.ts';
-import { CHECKPOINT_BATCH_OCTETS, CHECKPOINT_CONCURRENCY, CHECKPOINT_INDEXES } from '../../limits.ts';
-import type { AddedMessage } from '../operation.ts';
-import { mailboxesOf } from '../operation.ts';
+import { CHECKPOINT_BATCH_OCTETS, CHECKPOINT_INDEXES, PACK_DEAD_OCTETS } from '../../limits.ts';
+import { type AddedMessage, mailboxesOf } from '../operation.ts';
 import type {
   CheckpointRange,
   CheckpointReply,
   CheckpointRequest,
   CheckpointThreadData,
+  MailboxGarbage,
+  MailboxPlaces,
 } from './checkpoint-protocol.ts';
-import { appendHeaderRecords, encodeHeaderRecord } from './header-log.ts';
-import { bodyFile, headerLogFile, indexFile, mailboxDirectory, snapshotFile, spoolFile } from './layout.ts';
+import { bodyFile, indexFile, mailboxDirectory, snapshotFile, spoolFile } from './layout.ts';
+import { type PackPlace, type PackRecord, packFile, readPack } from './pack.ts';
+import { PackWriter } from './pack-writer.ts';
 import { openIndexDatabase } from './schema.ts';
 import { readRecords } from './segment.ts';
 import { writeSnapshot } from './snapshot.ts';
@@ -29,156 +43,250 @@ import { syncPathSync } from './sync.ts';
 
 const { dataDirectory, snapshotIntervalMs } = workerData as CheckpointThreadData;
 
-/** Connections of this thread, the least recently used first. */
+/** Indexes that are open, the least recently used first. */
 const databases = new Map<MailboxId, DatabaseSync>();
-/** Where each log's intact records end; known after this thread's first append. */
-const logEnds = new Map<MailboxId, number>();
-const knownDirectories = new Set<string>();
-const KNOWN_DIRECTORIES = 50_000;
+/**
+ * Kept from the first half to the second: only then does the index know where a pack's records end, and a writer made
+ * anew would cut what it does not know.
+ */
+const writers = new Map<MailboxId, PackWriter>();
+/** Mailboxes that the first half changed, for the second. */
+let touched = new Set<MailboxId>();
 
-parentPort?.on('message', async (request: CheckpointRequest) => {
+parentPort?.on('message', (request: CheckpointRequest) => {
   let reply: CheckpointReply;
   try {
-    await checkpoint(request);
-    reply = { ok: true };
+    reply = { ok: true, places: request.kind === 'carry-over' ? carryOver(request) : settle(request) };
   } catch (error) {
     reply = { ok: false, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
   parentPort?.postMessage(reply);
 });
 
-async function checkpoint({ ranges, garbage }: CheckpointRequest): Promise<void> {
-  const touched = new Set<MailboxId>();
-  for (const range of ranges) await carryOver(range, touched);
-  for (const { mailbox } of garbage) touched.add(mailbox);
-  for (const mailbox of touched) checkpointIndex(mailbox);
-  for (const { mailbox, ids } of garbage) {
-    for (const id of ids) await unlinkIfThere(bodyFile(dataDirectory, mailbox, id));
+function carryOver({ range, garbage }: Extract<CheckpointRequest, { kind: 'carry-over' }>): MailboxPlaces[] {
+  const places = new Map<MailboxId, (readonly [MessageId, PackPlace])[]>();
+  const batch = new Batch(places);
+  if (range !== null) carryRange(range, batch);
+  for (const { mailbox } of garbage) {
+    touched.add(mailbox);
+    compactPacks(mailbox, batch);
   }
-  closeSurplusDatabases();
+  batch.write();
+  batch.sync();
+  return [...places].map(([mailbox, placed]) => ({ mailbox, places: placed }));
 }
 
-/** Bodies and headers of a range, in batches that bound the memory they take. */
-async function carryOver(range: CheckpointRange, touched: Set<MailboxId>): Promise<void> {
+function carryRange(range: CheckpointRange, batch: Batch): void {
   const file = openSync(range.path, 'r');
   try {
-    let batch = new Batch();
     for (const { operation, blobs } of readRecords(file, range.seed, range.from, range.to)) {
       for (const mailbox of mailboxesOf(operation)) touched.add(mailbox);
       if (operation.op === 'remove-mailbox') {
-        databases.get(operation.mailbox)?.close();
-        databases.delete(operation.mailbox);
-        await rm(mailboxDirectory(dataDirectory, operation.mailbox), { recursive: true, force: true });
+        batch.write();
+        removeMailbox(operation.mailbox);
       }
-      if (operation.op !== 'add') continue;
-      for (const message of operation.messages) batch.add(message, blobs);
-      if (batch.octets >= CHECKPOINT_BATCH_OCTETS) {
-        await batch.write();
-        batch = new Batch();
-      }
+      if (operation.op === 'add') for (const message of operation.messages) batch.add(message, blobs);
     }
-    await batch.write();
   } finally {
     closeSync(file);
   }
 }
 
-/** Messages whose files are written side by side, then synced, then their directories. */
+/** Only now, when the indexes know the new places, is anything removed. */
+function settle({ garbage }: Extract<CheckpointRequest, { kind: 'settle' }>): MailboxPlaces[] {
+  for (const mailbox of touched) checkpointIndex(mailbox);
+  touched = new Set();
+  for (const { mailbox, ids } of garbage) removeGarbage(mailbox, ids);
+  while (databases.size > CHECKPOINT_INDEXES / 2) closeOldest();
+  if (writers.size > CHECKPOINT_INDEXES) writers.clear();
+  return [];
+}
+
+/** Records on their way to packs, and bodies to files of their own. */
 class Batch {
-  octets = 0;
-  readonly #writes: (() => Promise<void>)[] = [];
-  readonly #headers = new Map<MailboxId, Buffer[]>();
+  readonly #places: Map<MailboxId, (readonly [MessageId, PackPlace])[]>;
+  readonly #records = new Map<MailboxId, PackRecord[]>();
+  readonly #written = new Set<MailboxId>();
   readonly #directories = new Set<string>();
-  readonly #spooled: string[] = [];
+  #octets = 0;
+
+  constructor(places: Map<MailboxId, (readonly [MessageId, PackPlace])[]>) {
+    this.#places = places;
+  }
 
   add(message: AddedMessage, blobs: readonly Buffer[]): void {
     const kept = message.to.filter(({ mailbox }) => isWanted(mailbox, message.id));
-    const paths = [...new Set(kept.map(({ mailbox }) => bodyFile(dataDirectory, mailbox, message.id)))];
+    const mailboxes = [...new Set(kept.map(({ mailbox }) => mailbox))];
+    const isAlone = message.to.length === 1 && 'blob' in message.body;
+    if (!isAlone) this.#writeFile(message, blobs, mailboxes);
     for (const entry of kept) {
-      const record = encodeHeaderRecord({
+      this.addRecord(entry.mailbox, {
         id: message.id,
         epoch: entry.epoch,
         octets: message.size,
         internalDate: message.date,
         header: blobs[entry.header]!,
         digest: blobs[entry.digest]!,
+        body: 'blob' in message.body && isAlone ? blobs[message.body.blob]! : null,
       });
-      const records = this.#headers.get(entry.mailbox);
-      if (records === undefined) this.#headers.set(entry.mailbox, [record]);
-      else records.push(record);
     }
+  }
+
+  addRecord(mailbox: MailboxId, record: PackRecord): void {
+    const records = this.#records.get(mailbox);
+    if (records === undefined) this.#records.set(mailbox, [record]);
+    else records.push(record);
+    this.#octets += record.header.length + record.digest.length + (record.body?.length ?? 0);
+    if (this.#octets >= CHECKPOINT_BATCH_OCTETS) this.write();
+  }
+
+  write(): void {
+    for (const [mailbox, records] of this.#records) {
+      const written = packsOf(mailbox).append(records);
+      const places = this.#places.get(mailbox) ?? [];
+      for (const [index, { id }] of records.entries()) places.push([id, written[index]!]);
+      this.#places.set(mailbox, places);
+      this.#written.add(mailbox);
+    }
+    this.#records.clear();
+    this.#octets = 0;
+    // Each unsynced mailbox holds a descriptor.
+    if (this.#written.size > CHECKPOINT_INDEXES / 2) this.sync();
+  }
+
+  sync(): void {
+    for (const mailbox of this.#written) packsOf(mailbox).sync();
+    this.#written.clear();
+    for (const directory of this.#directories) syncPathSync(directory);
+    this.#directories.clear();
+  }
+
+  /** A body that several mailboxes share, or that is large: one file, linked into each. */
+  #writeFile(message: AddedMessage, blobs: readonly Buffer[], mailboxes: readonly MailboxId[]): void {
+    const paths = mailboxes.map((mailbox) => bodyFile(dataDirectory, mailbox, message.id));
     if ('spool' in message.body) {
       const spooled = spoolFile(dataDirectory, message.id);
-      this.#spooled.push(spooled);
-      this.#writes.push(async () => {
-        if (existsSync(spooled)) for (const path of paths) await this.#link(spooled, path);
-      });
-    } else if (paths.length > 0) {
-      const body = blobs[message.body.blob]!;
-      this.octets += body.length;
-      this.#writes.push(() => this.#writeBody(body, paths));
+      if (!existsSync(spooled)) return;
+      for (const path of paths) this.#link(spooled, path);
+      this.sync();
+      unlinkSync(spooled);
+      return;
     }
+    const [first, ...others] = paths;
+    if (first === undefined) return;
+    this.#makeDirectory(first);
+    if (!existsSync(first)) writeWhole(first, blobs[message.body.blob]!);
+    for (const other of others) this.#link(first, other);
   }
 
-  async write(): Promise<void> {
-    const writes = this.#writes.values();
-    const work = async (): Promise<void> => {
-      for (const write of writes) await write();
-    };
-    await Promise.all(Array.from({ length: CHECKPOINT_CONCURRENCY }, work));
-    for (const [mailbox, records] of this.#headers) {
-      const path = headerLogFile(dataDirectory, mailbox);
-      if (!existsSync(path)) this.#directories.add(dirname(path));
-      logEnds.set(mailbox, appendHeaderRecords(path, records, logEnds.get(mailbox) ?? null));
-    }
-    for (const directory of this.#directories) syncPathSync(directory);
-    for (const spooled of this.#spooled) await unlinkIfThere(spooled);
-  }
-
-  async #writeBody(body: Buffer, [first, ...others]: readonly string[]): Promise<void> {
-    await this.#prepareDirectory(first!);
-    if ((await sizeOf(first!)) !== body.length) {
-      const beside = `${first}.new`;
-      const file = await open(beside, 'w', 0o600);
-      try {
-        await file.writeFile(body);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(beside, first!);
-    }
-    for (const other of others) await this.#link(first!, other);
-  }
-
-  async #link(from: string, to: string): Promise<void> {
-    await this.#prepareDirectory(to);
+  #link(from: string, to: string): void {
+    this.#makeDirectory(to);
     try {
-      await link(from, to);
+      linkSync(from, to);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'EEXIST') return;
       if (code !== 'EMLINK' && code !== 'EXDEV' && code !== 'EPERM') throw error;
-      await copyFile(from, `${to}.new`);
+      copyFileSync(from, `${to}.new`);
       syncPathSync(`${to}.new`);
-      await rename(`${to}.new`, to);
+      renameSync(`${to}.new`, to);
     }
   }
 
-  async #prepareDirectory(path: string): Promise<void> {
+  #makeDirectory(path: string): void {
     const directory = dirname(path);
     this.#directories.add(directory);
-    if (knownDirectories.has(directory)) return;
-    if (knownDirectories.size > KNOWN_DIRECTORIES) knownDirectories.clear();
-    if ((await mkdir(directory, { recursive: true, mode: 0o700 })) !== undefined) {
-      this.#directories.add(dirname(directory));
-      this.#directories.add(dirname(dirname(directory)));
-    }
-    knownDirectories.add(directory);
+    if (mkdirSync(directory, { recursive: true, mode: 0o700 }) === undefined) return;
+    this.#directories.add(dirname(directory));
+    this.#directories.add(dirname(dirname(directory)));
   }
 }
 
-function database(mailbox: MailboxId): DatabaseSync | null {
+/** Written beside, synced and renamed: a body that is there is whole. */
+function writeWhole(path: string, octets: Buffer): void {
+  const file = openSync(`${path}.new`, 'w', 0o600);
+  try {
+    writeSync(file, octets);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(`${path}.new`, path);
+}
+
+/** Appends again what is still live of packs that are mostly dead; they are removed once nothing of them is. */
+function compactPacks(mailbox: MailboxId, batch: Batch): void {
+  const database = databaseOf(mailbox);
+  if (database === null) return;
+  const live = livePacks(database);
+  for (const pack of packsOf(mailbox).closedPacks) {
+    const path = packFile(dataDirectory, mailbox, pack);
+    const dead = statSync(path).size - (live.get(pack) ?? 0);
+    if (!live.has(pack) || dead < PACK_DEAD_OCTETS || dead * 2 < statSync(path).size) continue;
+    const isLive = database.prepare(
+      'SELECT 1 FROM message WHERE message_id = ? AND pack = ? AND record_offset = ?',
+    );
+    for (const { place, ...record } of readPack(path, pack)) {
+      if (isLive.get(Buffer.from(record.id, 'hex'), pack, place.recordOffset) !== undefined) {
+        batch.addRecord(mailbox, record);
+      }
+    }
+  }
+}
+
+/** Live octets of each pack that has any. */
+function livePacks(database: DatabaseSync): Map<number, number> {
+  const sql = 'SELECT pack, total(record_octets) AS octets FROM message WHERE pack IS NOT NULL GROUP BY pack';
+  const rows = database.prepare(sql).all() as unknown as { pack: number; octets: number }[];
+  return new Map(rows.map(({ pack, octets }) => [pack, octets]));
+}
+
+function removeGarbage(mailbox: MailboxId, ids: MailboxGarbage['ids']): void {
+  for (const id of ids) rmSync(bodyFile(dataDirectory, mailbox, id), { force: true });
+  const database = databaseOf(mailbox);
+  if (database === null) return;
+  const live = livePacks(database);
+  const packs = packsOf(mailbox);
+  for (const pack of packs.closedPacks) if (!live.has(pack)) packs.remove(pack);
+}
+
+/**
+ * A message that was expunged meanwhile, or whose mailbox is gone, needs no file. One whose mailbox only lost its index
+ * does: that can be rebuilt.
+ */
+function isWanted(mailbox: MailboxId, id: MessageId): boolean {
+  if (!existsSync(mailboxDirectory(dataDirectory, mailbox))) return false;
+  const database = databaseOf(mailbox);
+  if (database === null) return true;
+  const statement = database.prepare('SELECT 1 FROM message WHERE message_id = ?');
+  return statement.get(Buffer.from(id, 'hex')) !== undefined;
+}
+
+/** Syncs the WAL (which holds all that the journal's records did) and carries its frames over to the database. */
+function checkpointIndex(mailbox: MailboxId): void {
+  const directory = mailboxDirectory(dataDirectory, mailbox);
+  if (!existsSync(directory)) return;
+  const database = databaseOf(mailbox);
+  if (database === null) return;
+  const wal = `${indexFile(dataDirectory, mailbox)}-wal`;
+  if (existsSync(wal)) syncPathSync(wal);
+  syncPathSync(directory);
+  database.exec('PRAGMA wal_checkpoint(PASSIVE)');
+  const snapshot = snapshotFile(dataDirectory, mailbox);
+  const age = existsSync(snapshot) ? Date.now() - statSync(snapshot).mtimeMs : Number.POSITIVE_INFINITY;
+  if (age >= snapshotIntervalMs) writeSnapshot(database, snapshot);
+}
+
+function removeMailbox(mailbox: MailboxId): void {
+  databases.get(mailbox)?.close();
+  databases.delete(mailbox);
+  writers.get(mailbox)?.sync();
+  writers.delete(mailbox);
+  rmSync(mailboxDirectory(dataDirectory, mailbox), { recursive: true, force: true });
+}
+
+/** @returns null when the mailbox lost its index. */
+function databaseOf(mailbox: MailboxId): DatabaseSync | null {
   const known = databases.get(mailbox);
   if (known !== undefined) {
     databases.delete(mailbox);
@@ -187,58 +295,34 @@ function database(mailbox: MailboxId): DatabaseSync | null {
   }
   const path = indexFile(dataDirectory, mailbox);
   if (!existsSync(path)) return null;
-  const opened = openIndexDatabase(path, { forCheckpoint: true });
-  databases.set(mailbox, opened);
+  const database = openIndexDatabase(path, { forCheckpoint: true });
+  databases.set(mailbox, database);
   if (databases.size > CHECKPOINT_INDEXES) closeOldest();
-  return opened;
+  return database;
 }
 
-/**
- * A message that was expunged meanwhile, or whose mailbox is gone, needs no file. One whose mailbox only lost its index
- * does: that can be rebuilt.
- */
-function isWanted(mailbox: MailboxId, id: MessageId): boolean {
-  const opened = database(mailbox);
-  if (opened === null) return existsSync(mailboxDirectory(dataDirectory, mailbox));
-  const statement = opened.prepare('SELECT 1 FROM message WHERE message_id = ?');
-  return statement.get(Buffer.from(id, 'hex')) !== undefined;
+function packsOf(mailbox: MailboxId): PackWriter {
+  const known = writers.get(mailbox);
+  if (known !== undefined) return known;
+  const writer = new PackWriter({
+    dataDirectory,
+    mailbox,
+    knownEnd: (pack) => {
+      const database = databaseOf(mailbox);
+      return database === null ? null : knownEnd(database, pack);
+    },
+  });
+  writers.set(mailbox, writer);
+  return writer;
 }
 
-/** Syncs the WAL (which holds all that the journal's records did) and carries its frames over to the database. */
-function checkpointIndex(mailbox: MailboxId): void {
-  const opened = database(mailbox);
-  if (opened === null) return;
-  const wal = `${indexFile(dataDirectory, mailbox)}-wal`;
-  if (existsSync(wal)) syncPathSync(wal);
-  syncPathSync(mailboxDirectory(dataDirectory, mailbox));
-  opened.exec('PRAGMA wal_checkpoint(PASSIVE)');
-  const snapshot = snapshotFile(dataDirectory, mailbox);
-  const age = existsSync(snapshot) ? Date.now() - statSync(snapshot).mtimeMs : Number.POSITIVE_INFINITY;
-  if (age >= snapshotIntervalMs) writeSnapshot(opened, snapshot);
-}
-
-function closeSurplusDatabases(): void {
-  while (databases.size > CHECKPOINT_INDEXES / 2) closeOldest();
+function knownEnd(database: DatabaseSync, pack: number): number {
+  const sql = 'SELECT max(record_offset + record_octets) AS end FROM message WHERE pack = ?';
+  return (database.prepare(sql).get(pack) as { end: number | null }).end ?? 0;
 }
 
 function closeOldest(): void {
-  const [mailbox, opened] = databases.entries().next().value!;
-  opened.close();
+  const [mailbox, database] = databases.entries().next().value!;
+  database.close();
   databases.delete(mailbox);
-}
-
-async function sizeOf(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size;
-  } catch {
-    return -1;
-  }
-}
-
-async function unlinkIfThere(path: string): Promise<void> {
-  try {
-    await unlink(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
 }

@@ -5,18 +5,27 @@
 import { Worker } from 'node:worker_threads';
 import { CHECKPOINT_IDLE_MS } from '../../limits.ts';
 import type { Segment } from './accept-journal.ts';
-import type { CheckpointReply, CheckpointRequest, CheckpointThreadData } from './checkpoint-protocol.ts';
+import type {
+  CheckpointReply,
+  CheckpointRequest,
+  CheckpointThreadData,
+  MailboxGarbage,
+  MailboxPlaces,
+} from './checkpoint-protocol.ts';
 import { SEGMENT_HEADER_OCTETS } from './segment.ts';
 
 export interface CheckpointerOptions {
   readonly thread: CheckpointThreadData;
   /** The segment that takes records now. */
   readonly current: () => Segment | null;
-  /** Bodies that no entry names any more, as of now. */
-  readonly garbage: () => CheckpointRequest['garbage'];
+  /** Messages that no entry names any more, as of now. */
+  readonly garbage: () => readonly MailboxGarbage[];
+  /** Tells the indexes where records are now. */
+  readonly placed: (places: readonly MailboxPlaces[]) => Promise<void>;
   /** Files of the records before `offset` are in place; `isWhole` when the segment has no more records. */
   readonly done: (segment: Segment, offset: number, isWhole: boolean) => Promise<void>;
-  readonly unlinked: (garbage: CheckpointRequest['garbage']) => void;
+  /** The bodies of these messages are gone. */
+  readonly removed: (garbage: readonly MailboxGarbage[]) => void;
   /** The disk refused: nothing behind the journal can be trusted to be synced. */
   readonly fatal: (error: unknown) => void;
 }
@@ -77,26 +86,24 @@ export class Checkpointer {
     const to = segment.appliedOffset;
     const garbage = this.#options.garbage();
     if (to > from || garbage.length > 0) {
-      const reply = await this.#ask({
-        ranges: [{ path: segment.path, seed: segment.seed, from, to }],
-        garbage,
-      });
-      if (!reply.ok) throw new Error(`The checkpoint failed: ${reply.error}`);
-      this.#options.unlinked(garbage);
+      const range = { path: segment.path, seed: segment.seed, from, to };
+      await this.#options.placed(await this.#ask({ kind: 'carry-over', range, garbage }));
+      await this.#ask({ kind: 'settle', garbage });
+      this.#options.removed(garbage);
     }
     if (isWhole) this.#doneTo.delete(segment);
     else this.#doneTo.set(segment, to);
     await this.#options.done(segment, to, isWhole);
   }
 
-  #ask(request: CheckpointRequest): Promise<CheckpointReply> {
-    return new Promise((resolve) => {
+  async #ask(request: CheckpointRequest): Promise<readonly MailboxPlaces[]> {
+    this.#thread.ref();
+    const reply = await new Promise<CheckpointReply>((resolve) => {
       this.#answer = resolve;
-      this.#thread.ref();
       this.#thread.postMessage(request);
-    }).then((reply) => {
-      this.#thread.unref();
-      return reply as CheckpointReply;
     });
+    this.#thread.unref();
+    if (!reply.ok) throw new Error(`The checkpoint failed: ${reply.error}`);
+    return reply.places;
   }
 }

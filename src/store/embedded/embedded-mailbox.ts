@@ -11,6 +11,7 @@ import {
   FOLDERS_PER_MAILBOX,
   KEYWORD_OCTETS,
   KEYWORDS_PER_MAILBOX,
+  RAW_MESSAGE_OCTETS,
   READ_AHEAD_MESSAGES,
 } from '../../limits.ts';
 import type { OwnerHandle } from '../handles.ts';
@@ -32,7 +33,7 @@ import type {
 import type { Bodies } from './bodies.ts';
 import { EmbeddedMessage } from './embedded-message.ts';
 import { keywordNumbers } from './keyword-sets.ts';
-import type { EntryRow, FolderRow } from './mailbox-index.ts';
+import type { EntryRow, FolderRow, SealedParts } from './mailbox-index.ts';
 import type { MailboxOwner } from './mailbox-owner.ts';
 import { joinPath, openName, sealName, splitPath } from './sealed-names.ts';
 import { toUidSet } from './uid-ranges.ts';
@@ -435,17 +436,14 @@ export class EmbeddedMailbox implements Mailbox {
     for (let from = 0; from < uids.length; from += READ_AHEAD_MESSAGES) {
       // Asked for anew each time: a long FETCH outlives a lease, and must not outlive the right to it.
       const lease = await this.#lease();
-      const context = { mailbox: this.id, bodies: this.#services.bodies, lease };
       const index = this.#owner.index;
-      const batch: EmbeddedMessage[] = [];
+      const found: [EntryRow, SealedParts][] = [];
       for (const uid of uids.slice(from, from + READ_AHEAD_MESSAGES)) {
         const row = index.entry(folder, uid);
         const sealed = row === null ? null : index.sealedParts(row.messageKey);
-        if (row === null || sealed === null) continue;
-        const keywords = this.#keywordNames(lease, row.keywords);
-        batch.push(new EmbeddedMessage(row, keywords, sealed, context, want === 'octets'));
+        if (row !== null && sealed !== null) found.push([row, sealed]);
       }
-      yield* batch;
+      yield* this.#open(folder, found, lease, want);
     }
   }
 
@@ -457,6 +455,32 @@ export class EmbeddedMailbox implements Mailbox {
   }
 
   // --- Inside ---
+
+  #open(
+    folder: FolderId,
+    found: readonly [EntryRow, SealedParts][],
+    lease: Lease,
+    want: 'digest' | 'octets',
+  ): EmbeddedMessage[] {
+    const { bodies } = this.#services;
+    const mailbox = this.id;
+    const relocate = (uid: number): EntryRow | null => this.#owner.index.entry(folder, uid);
+    const context = { mailbox, bodies, lease: () => this.#lease(), relocate };
+    const ahead = new Map<EntryRow, Promise<Buffer>>();
+    if (want === 'octets') {
+      const small = found.map(([row]) => row).filter(({ octets }) => octets <= RAW_MESSAGE_OCTETS);
+      const reading = bodies.readAll(small.map((row) => ({ mailbox, ...row })));
+      for (const [index, row] of small.entries()) {
+        // Awaited later, or never: a failure must not count as unhandled meanwhile.
+        reading[index]!.catch(() => undefined);
+        ahead.set(row, reading[index]!);
+      }
+    }
+    return found.map(([row, sealed]) => {
+      const keywords = this.#keywordNames(lease, row.keywords);
+      return new EmbeddedMessage(row, keywords, sealed, context, ahead.get(row) ?? null);
+    });
+  }
 
   #lease(): Promise<Lease> {
     return this.#handle.lease();

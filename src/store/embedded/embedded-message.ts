@@ -12,7 +12,7 @@ import { RAW_PREFIX_OCTETS } from '../../seal/frames.ts';
 import { openHeader } from '../../seal/header.ts';
 import { openObject } from '../../seal/object.ts';
 import type { StoredMessage } from '../types.ts';
-import type { Bodies } from './bodies.ts';
+import type { Bodies, BodyPlace } from './bodies.ts';
 import type { EntryRow, SealedParts } from './mailbox-index.ts';
 
 const FILE_KEYS = Symbol('file keys');
@@ -20,7 +20,10 @@ const FILE_KEYS = Symbol('file keys');
 export interface MessageContext {
   readonly mailbox: MailboxId;
   readonly bodies: Bodies;
-  readonly lease: Lease;
+  /** Asked each time a key is needed: keys outlive no wait. */
+  readonly lease: () => Promise<Lease>;
+  /** The row as it is now; null when the message is gone. */
+  readonly relocate: (uid: number) => EntryRow | null;
 }
 
 export class EmbeddedMessage implements StoredMessage {
@@ -35,7 +38,7 @@ export class EmbeddedMessage implements StoredMessage {
   readonly #row: EntryRow;
   readonly #sealed: SealedParts;
   readonly #context: MessageContext;
-  /** Read ahead, while earlier messages are on their way to the client. */
+  /** Read ahead, while earlier messages are on their way to the client; null when it was not. */
   readonly #body: Promise<Buffer> | null;
   #digest: Digest | null = null;
 
@@ -44,7 +47,7 @@ export class EmbeddedMessage implements StoredMessage {
     keywords: readonly string[],
     sealed: SealedParts,
     context: MessageContext,
-    readAhead: boolean,
+    body: Promise<Buffer> | null,
   ) {
     this.uid = row.uid as Uid;
     this.systemFlags = row.flags;
@@ -57,14 +60,12 @@ export class EmbeddedMessage implements StoredMessage {
     this.#row = row;
     this.#sealed = sealed;
     this.#context = context;
-    this.#body =
-      readAhead && this.#isSmall ? context.bodies.read(context.mailbox, row.id, row.bodyOctets) : null;
-    // Awaited later, or never: a failure must not count as unhandled meanwhile.
-    this.#body?.catch(() => undefined);
+    this.#body = body;
   }
 
   async digest(): Promise<Digest> {
-    return this.#openDigest();
+    this.#digest ??= openDigest(await this.#context.lease(), this.#context.mailbox, this.#row, this.#sealed);
+    return this.#digest;
   }
 
   async *octets(start = 0, end = this.sizeOctets): AsyncGenerator<Buffer> {
@@ -72,10 +73,10 @@ export class EmbeddedMessage implements StoredMessage {
       yield (await this.#smallBody()).subarray(start, end);
       return;
     }
-    const { bodies, mailbox } = this.#context;
-    const source = await bodies.open(mailbox, this.#row.id, this.#row.bodyOctets);
+    const { frames } = await this.digest();
+    const source = await this.#located((place) => this.#context.bodies.open(place));
     try {
-      yield* openBodyRange(this.#fileKey(), this.#openDigest().frames, this.sizeOctets, source, start, end);
+      yield* openBodyRange(await this.#fileKey(), frames, this.sizeOctets, source, start, end);
     } finally {
       await source.close();
     }
@@ -93,33 +94,46 @@ export class EmbeddedMessage implements StoredMessage {
   }
 
   async #smallBody(): Promise<Buffer> {
-    const { bodies, mailbox } = this.#context;
-    const { id, bodyOctets, octets } = this.#row;
-    const body = await (this.#body ?? bodies.read(mailbox, id, bodyOctets));
+    const { octets } = this.#row;
+    const body = await (this.#body ?? this.#located((place) => this.#context.bodies.read(place)));
     // A small message is one raw frame: its table need not come from the digest.
-    return openSmallBody(this.#fileKey(), body, [RAW_PREFIX_OCTETS + octets], octets);
+    return openSmallBody(await this.#fileKey(), body, [RAW_PREFIX_OCTETS + octets], octets);
   }
 
-  #openDigest(): Digest {
-    if (this.#digest !== null) return this.#digest;
-    const { id } = this.#row;
-    const fields = [this.#context.mailbox, id, this.#sealed.epoch] as const;
-    const digest = decodeDigest(openObject(this.#fileKey(), 'digest', fields, this.#sealed.digest));
-    if (digest.sizeOctets !== this.#row.octets) {
-      throw new IntegrityError('seal-broken', 'A stored message is not as long as its sealed digest says');
+  async #fileKey(): Promise<Buffer> {
+    return openFileKey(await this.#context.lease(), this.#row, this.#sealed);
+  }
+
+  /** A compaction may have moved the body since the row was read: then it is looked up once more. */
+  async #located<T>(read: (place: BodyPlace) => Promise<T>): Promise<T> {
+    const { mailbox, relocate } = this.#context;
+    try {
+      return await read({ mailbox, ...this.#row });
+    } catch (error) {
+      const isMissing = error instanceof IntegrityError && error.code === 'missing-body';
+      const row = isMissing ? relocate(this.#row.uid) : null;
+      if (row === null) throw error;
+      return read({ mailbox, ...row });
     }
-    this.#digest = digest;
-    return digest;
   }
+}
 
-  #fileKey(): Buffer {
-    const { lease } = this.#context;
-    const keys = lease.memo(FILE_KEYS, () => new Map<number, Buffer>());
-    const known = keys.get(this.#row.messageKey);
-    if (known !== undefined) return known;
-    const key = openHeader(this.#sealed.header, lease.identity);
-    if (keys.size >= FILE_KEYS_PER_LEASE) keys.delete(keys.keys().next().value!);
-    keys.set(this.#row.messageKey, key);
-    return key;
+function openDigest(lease: Lease, mailbox: MailboxId, { id, octets }: EntryRow, sealed: SealedParts): Digest {
+  const fileKey = openFileKey(lease, { id }, sealed);
+  const digest = decodeDigest(openObject(fileKey, 'digest', [mailbox, id, sealed.epoch], sealed.digest));
+  if (digest.sizeOctets !== octets) {
+    throw new IntegrityError('seal-broken', 'A stored message is not as long as its sealed digest says');
   }
+  return digest;
+}
+
+/** From the header, or as this lease opened it before. */
+function openFileKey(lease: Lease, { id }: { id: MessageId }, { header }: SealedParts): Buffer {
+  const keys = lease.memo(FILE_KEYS, () => new Map<MessageId, Buffer>());
+  const known = keys.get(id);
+  if (known !== undefined) return known;
+  const key = openHeader(header, lease.identity);
+  if (keys.size >= FILE_KEYS_PER_LEASE) keys.delete(keys.keys().next().value!);
+  keys.set(id, key);
+  return key;
 }

@@ -24,7 +24,7 @@ import { type AddedEntry, type AddedMessage, mailboxesOf } from '../operation.ts
 import type { DeliveryOutcome, FolderRole, Mailbox, MailStore, Placement } from '../types.ts';
 import { AcceptJournal, type CommittedRecord, type SurvivingSegment } from './accept-journal.ts';
 import { Bodies } from './bodies.ts';
-import type { CheckpointRequest } from './checkpoint-protocol.ts';
+import type { MailboxGarbage, MailboxPlaces } from './checkpoint-protocol.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { EmbeddedMailbox, type MailboxServices } from './embedded-mailbox.ts';
 import { IndexPool } from './index-pool.ts';
@@ -52,6 +52,7 @@ const STANDARD_FOLDERS: readonly { readonly path: readonly string[]; readonly ro
 
 const GARBAGE_BATCH = 1_000;
 const REPLAY_GROUP = 256;
+const PLACES_AT_ONCE = 256;
 const EMPTY = Buffer.alloc(0);
 
 /** A placement whose per-mailbox objects are made. */
@@ -203,6 +204,7 @@ export class EmbeddedStore implements MailStore {
     await this.#journal.close();
     await this.#checkpointer.close();
     await this.#journal.closeFiles();
+    await this.#bodies.close();
     this.#pool.closeAll();
   }
 
@@ -231,7 +233,8 @@ export class EmbeddedStore implements MailStore {
         this.#bodies.dropPending(segment, offset);
         if (isWhole) await journal.release(segment);
       },
-      unlinked: (garbage) => this.#forgetGarbage(garbage),
+      placed: (places) => this.#setPlaces(places),
+      removed: (garbage) => this.#forgetGarbage(garbage),
       fatal: this.#options.fatal,
     });
     await this.#recover(surviving);
@@ -359,6 +362,7 @@ export class EmbeddedStore implements MailStore {
     this.#owners.delete(owner.id);
     this.#withGarbage.delete(owner.id);
     this.#pool.close(owner.id);
+    this.#bodies.forget(owner.id);
     for (const suffix of ['', '-wal', '-shm'])
       await rm(indexFile(this.#data, owner.id) + suffix, { force: true });
   }
@@ -370,16 +374,27 @@ export class EmbeddedStore implements MailStore {
     }
   }
 
-  // --- Garbage ---
+  // --- After a checkpoint ---
 
-  #garbage(): CheckpointRequest['garbage'] {
+  /** In steps, so that a full segment of small messages does not hold the event loop. */
+  async #setPlaces(all: readonly MailboxPlaces[]): Promise<void> {
+    for (const { mailbox, places } of all) {
+      for (let from = 0; from < places.length; from += PLACES_AT_ONCE) {
+        if (!existsSync(indexFile(this.#data, mailbox))) break;
+        this.#owner(mailbox).setPlaces(places.slice(from, from + PLACES_AT_ONCE));
+        await nextTurn();
+      }
+    }
+  }
+
+  #garbage(): MailboxGarbage[] {
     return [...this.#withGarbage].map((mailbox) => ({
       mailbox,
       ids: this.#owner(mailbox).index.garbage(GARBAGE_BATCH),
     }));
   }
 
-  #forgetGarbage(garbage: CheckpointRequest['garbage']): void {
+  #forgetGarbage(garbage: readonly MailboxGarbage[]): void {
     for (const { mailbox, ids } of garbage) {
       if (!existsSync(indexFile(this.#data, mailbox))) continue;
       const owner = this.#owner(mailbox);

@@ -1,10 +1,9 @@
 /**
- * Checks a store that no server has open: indexes against bodies and header logs, counters against rows; with keys also
+ * Checks a store that no server has open: indexes against packs and bodies, counters against rows; with keys also
  * that every message opens to the octets whose digest was sealed. Changes nothing, but for `rebuild`.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { LetterlockError } from '../../errors.ts';
@@ -16,8 +15,9 @@ import { openHeader } from '../../seal/header.ts';
 import { openObject } from '../../seal/object.ts';
 import type { OwnerHandle } from '../handles.ts';
 import { Flag } from '../types.ts';
-import { readHeaderLog } from './header-log.ts';
-import { bodyFile, headerLogFile, indexFile, mailboxDirectory, mailboxesDirectory } from './layout.ts';
+import { Bodies } from './bodies.ts';
+import { indexFile, mailboxDirectory, mailboxesDirectory } from './layout.ts';
+import { listPacks, packFile, readPack } from './pack.ts';
 import { listBodies, type RebuildReport, rebuildIndex } from './rebuild.ts';
 import { openIndexDatabase } from './schema.ts';
 import { openName } from './sealed-names.ts';
@@ -29,7 +29,7 @@ export type StoreProblemKind =
   | 'body-missing'
   | 'body-length'
   | 'body-orphaned'
-  | 'header-missing'
+  | 'record-missing'
   | 'does-not-open';
 
 export interface StoreProblem {
@@ -89,11 +89,13 @@ class MailboxCheck {
   readonly #data: string;
   readonly #mailbox: MailboxId;
   readonly #owner: OwnerHandle | null;
+  readonly #bodies: Bodies;
 
   constructor(data: string, mailbox: MailboxId, owner: OwnerHandle | null) {
     this.#data = data;
     this.#mailbox = mailbox;
     this.#owner = owner;
+    this.#bodies = new Bodies(data);
   }
 
   get needsRebuild(): boolean {
@@ -116,6 +118,7 @@ class MailboxCheck {
       this.#report('index-damaged', error instanceof Error ? error.message : String(error));
     } finally {
       database?.close();
+      await this.#bodies.close();
     }
   }
 
@@ -139,17 +142,24 @@ class MailboxCheck {
 
   #checkFiles(database: DatabaseSync): void {
     const bodies = listBodies(join(mailboxDirectory(this.#data, this.#mailbox), 'cur'));
-    const headers = new Set<MessageId>();
-    for (const { id } of readHeaderLog(headerLogFile(this.#data, this.#mailbox))) headers.add(id);
-    const rows = database
-      .prepare('SELECT lower(hex(message_id)) AS id, body_octets AS octets FROM message')
-      .all();
-    for (const { id, octets } of rows as unknown as { id: MessageId; octets: number }[]) {
+    const records = new Map<string, number>();
+    for (const pack of listPacks(this.#data, this.#mailbox)) {
+      for (const { id, body, place } of readPack(packFile(this.#data, this.#mailbox, pack), pack)) {
+        records.set(`${pack}:${place.recordOffset}:${id}`, body?.length ?? 0);
+      }
+    }
+    const sql = `SELECT lower(hex(message_id)) AS id, body_octets AS octets, pack, record_offset AS offset,
+      body_offset AS bodyOffset FROM message`;
+    for (const row of database.prepare(sql).all() as unknown as PlacedRow[]) {
       this.messages++;
+      const { id, octets, pack, offset, bodyOffset } = row;
+      const packed = records.get(`${pack}:${offset}:${id}`);
+      if (packed === undefined) this.#report('record-missing', id);
+      else if (bodyOffset > 0 && packed !== octets) this.#report('body-length', id);
+      if (bodyOffset > 0) continue;
       const found = bodies.get(id);
       if (found === undefined) this.#report('body-missing', id);
       else if (found !== octets) this.#report('body-length', id);
-      if (!headers.has(id)) this.#report('header-missing', id);
       bodies.delete(id);
     }
     for (const id of column(database, 'SELECT lower(hex(message_id)) FROM garbage'))
@@ -160,16 +170,15 @@ class MailboxCheck {
   async #openAll(database: DatabaseSync, owner: OwnerHandle): Promise<void> {
     this.#openNames(database, await owner.lease());
     const rows = database.prepare(
-      'SELECT lower(hex(message_id)) AS id, epoch, octets, header, digest FROM message',
+      `SELECT lower(hex(message_id)) AS id, epoch, octets, header, digest,
+      body_octets AS bodyOctets, pack, body_offset AS bodyOffset FROM message`,
     );
     for (const row of rows.iterate() as unknown as Iterable<MessageRow>) {
       try {
         await this.#openMessage(row, await owner.lease());
         this.opened++;
       } catch (error) {
-        if (!(error instanceof LetterlockError) || error.kind !== 'integrity') {
-          if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-        }
+        if (!(error instanceof LetterlockError) || error.kind !== 'integrity') throw error;
         this.#report('does-not-open', row.id);
       }
     }
@@ -196,27 +205,23 @@ class MailboxCheck {
   }
 
   /** @throws IntegrityError when anything of it is not what was sealed. */
-  async #openMessage({ id, epoch, octets, header, digest }: MessageRow, lease: Lease): Promise<void> {
+  async #openMessage(
+    { id, epoch, octets, header, digest, ...place }: MessageRow,
+    lease: Lease,
+  ): Promise<void> {
     const fileKey = openHeader(header, lease.identity);
     const fields = [this.#mailbox, id, epoch] as const;
     const { sizeOctets, sha256 } = decodeDigest(openObject(fileKey, 'digest', fields, digest));
     const hash = createHash('sha256');
     let found = 0;
-    const file = await open(bodyFile(this.#data, this.#mailbox, id), 'r');
+    const source = await this.#bodies.open({ mailbox: this.#mailbox, id, ...place });
     try {
-      const source = {
-        sizeOctets: (await file.stat()).size,
-        read: async (offset: number, length: number): Promise<Buffer> => {
-          const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
-          return buffer.subarray(0, bytesRead);
-        },
-      };
       for await (const { clear } of openBodySequential(fileKey, source)) {
         hash.update(clear);
         found += clear.length;
       }
     } finally {
-      await file.close();
+      await source.close();
     }
     if (found !== octets || found !== sizeOctets || hash.digest('hex') !== sha256)
       this.#report('does-not-open', id);
@@ -233,6 +238,17 @@ interface MessageRow {
   readonly octets: number;
   readonly header: Uint8Array;
   readonly digest: Uint8Array;
+  readonly bodyOctets: number;
+  readonly pack: number | null;
+  readonly bodyOffset: number;
+}
+
+interface PlacedRow {
+  readonly id: MessageId;
+  readonly octets: number;
+  readonly pack: number | null;
+  readonly offset: number | null;
+  readonly bodyOffset: number;
 }
 
 function column(database: DatabaseSync, sql: string): unknown[] {

@@ -10,8 +10,6 @@ export const mailboxDirectory = (data: string, mailbox: MailboxId): string =>
   join(data, 'mailboxes', mailbox.slice(0, 2), mailbox);
 export const indexFile = (data: string, mailbox: MailboxId): string =>
   join(mailboxDirectory(data, mailbox), 'index.db');
-export const headerLogFile = (data: string, mailbox: MailboxId): string =>
-  join(mailboxDirectory(data, mailbox), 'headers.log');
 export const snapshotFile = (data: string, mailbox: MailboxId): string =>
   join(mailboxDirectory(data, mailbox), 'snapshot');
 export const bodyDirectory = (data: string, mailbox: MailboxId, id: MessageId): string =>

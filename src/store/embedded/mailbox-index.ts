@@ -7,6 +7,7 @@ import type { FolderId, MailboxId, MessageId, OrganizationId } from '../../ids.t
 import { Flag, type FlagOperation, type FolderRole } from '../types.ts';
 import type { EntryWord } from './folder-state.ts';
 import { changedFlags, changedKeywords } from './keyword-sets.ts';
+import type { PackPlace } from './pack.ts';
 import { openIndexDatabase } from './schema.ts';
 import type { UidRange } from './uid-ranges.ts';
 
@@ -51,6 +52,10 @@ export interface EntryRow {
   readonly id: MessageId;
   readonly octets: number;
   readonly bodyOctets: number;
+  /** null until the checkpoint. */
+  readonly pack: number | null;
+  /** 0: the body is a file of its own. */
+  readonly bodyOffset: number;
 }
 
 export interface SealedParts {
@@ -96,10 +101,12 @@ const SQL = {
   insertKeyword: 'INSERT OR REPLACE INTO keyword VALUES (?, ?)',
   entryWords: 'SELECT uid, flags, keywords, modseq FROM entry WHERE folder_id = ? ORDER BY uid',
   entry: `SELECT uid, flags, keywords, entry.modseq, internal_date, save_date, message_key, lower(hex(message_id)), octets,
-    body_octets FROM entry JOIN message USING (message_key) WHERE folder_id = ? AND uid = ?`,
+    body_octets, pack, body_offset FROM entry JOIN message USING (message_key) WHERE folder_id = ? AND uid = ?`,
   sealed: 'SELECT header, digest, epoch FROM message WHERE message_key = ?',
   messageKey: 'SELECT message_key FROM message WHERE message_id = ?',
-  insertMessage: 'INSERT INTO message VALUES (NULL, ?, NULL, ?, ?, ?, 1, ?, ?, ?)',
+  insertMessage: 'INSERT INTO message VALUES (NULL, ?, NULL, ?, ?, ?, 1, ?, NULL, NULL, NULL, NULL, ?, ?)',
+  setPlace:
+    'UPDATE message SET pack = ?, record_offset = ?, record_octets = ?, body_offset = ? WHERE message_id = ?',
   addReference: 'UPDATE message SET refs = refs + 1 WHERE message_key = ?',
   insertEntry: 'INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
   totals: `SELECT count(*), total(flags & ${Flag.Seen} = 0), total(flags & ${Flag.Deleted} <> 0), total(octets)
@@ -215,6 +222,8 @@ export class MailboxIndex {
       id: row[7] as MessageId,
       octets: row[8] as number,
       bodyOctets: row[9] as number,
+      pack: row[10] as number | null,
+      bodyOffset: (row[11] as number | null) ?? 0,
     };
   }
 
@@ -308,6 +317,11 @@ export class MailboxIndex {
       digest,
     );
     return Number(lastInsertRowid);
+  }
+
+  /** The message may be gone already. */
+  setPlace(id: MessageId, { pack, recordOffset, recordOctets, bodyOffset }: PackPlace): void {
+    this.#statement('setPlace').run(pack, recordOffset, recordOctets, bodyOffset, idOctets(id));
   }
 
   addEntry(

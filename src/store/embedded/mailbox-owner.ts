@@ -26,6 +26,7 @@ import { FolderState } from './folder-state.ts';
 import type { IndexPool } from './index-pool.ts';
 import { KeywordSets, keywordText } from './keyword-sets.ts';
 import type { FolderRow, MailboxIndex, MailboxRow } from './mailbox-index.ts';
+import type { PackPlace } from './pack.ts';
 import { parseUidSet, type UidRange } from './uid-ranges.ts';
 
 export type FolderListener = (change: FolderChange) => void;
@@ -287,6 +288,14 @@ export class MailboxOwner {
     if (modSeq > this.modSeq) return true;
     if (!isReplay) throw new Error(`Operation ${modSeq} reached a mailbox that is at ${this.modSeq}`);
     return false;
+  }
+
+  /** The checkpoint wrote the records of these messages. */
+  setPlaces(places: readonly (readonly [MessageId, PackPlace])[]): void {
+    const index = this.#index();
+    index.begin();
+    for (const [id, place] of places) index.setPlace(id, place);
+    index.commit();
   }
 
   /** Forgets garbage that the checkpoint unlinked. */

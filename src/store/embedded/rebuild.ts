@@ -1,5 +1,5 @@
 /**
- * A new index for a mailbox that lost its own: from its header log, its bodies, and its last snapshot. docs/format.md,
+ * A new index for a mailbox that lost its own: from its packs, its bodies, and its last snapshot. docs/format.md,
  * "Snapshot and rebuild". Nothing else may use the mailbox meanwhile.
  */
 import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
@@ -9,9 +9,9 @@ import type { Lease } from '../../keys/lease.ts';
 import { DIGEST_VERSION } from '../../message/digest.ts';
 import type { OwnerHandle } from '../handles.ts';
 import { Flag, type FolderRole } from '../types.ts';
-import { type HeaderRecord, readHeaderLog } from './header-log.ts';
-import { headerLogFile, indexFile, mailboxDirectory, snapshotFile } from './layout.ts';
+import { indexFile, mailboxDirectory, snapshotFile } from './layout.ts';
 import { type FolderRow, MailboxIndex, type MailboxRow } from './mailbox-index.ts';
+import { listPacks, type PackPlace, packFile, readPack } from './pack.ts';
 import { joinPath, sealName } from './sealed-names.ts';
 import { readSnapshot, type SnapshotRow } from './snapshot.ts';
 import { syncPathSync } from './sync.ts';
@@ -22,11 +22,23 @@ export interface RebuildReport {
   readonly placed: number;
   /** Messages that no snapshot places; in the folder Recovered. */
   readonly recovered: number;
-  /** Bodies without a header record: they cannot be opened. Left where they are. */
+  /** Body files without a pack record: they cannot be opened. Left where they are. */
   readonly unopenable: number;
 }
 
 const RECOVERED = 'Recovered';
+
+/** A pack record without its body: that stays where it is. */
+interface FoundRecord {
+  readonly id: MessageId;
+  readonly epoch: number;
+  readonly octets: number;
+  readonly internalDate: number;
+  readonly header: Buffer;
+  readonly digest: Buffer;
+  readonly bodyOctets: number;
+  readonly place: PackPlace;
+}
 
 /** @throws RefusedError 'key-denied', UnavailableError: a folder's name cannot be sealed without the mailbox's key. */
 export async function rebuildIndex(data: string, owner: OwnerHandle): Promise<RebuildReport> {
@@ -70,7 +82,7 @@ class Rebuild {
   readonly #lease: Lease;
   readonly #bodies: Map<MessageId, number>;
   readonly #data: string;
-  readonly #records = new Map<MessageId, HeaderRecord>();
+  readonly #records = new Map<MessageId, FoundRecord>();
   readonly #folders = new Map<FolderId, FolderRow>();
   readonly #placed = new Set<MessageId>();
   #nextUidValidity = Math.floor(Date.now() / 1000);
@@ -93,8 +105,12 @@ class Rebuild {
 
   run(): RebuildReport {
     const { mailbox } = this.#owner;
-    for (const record of readHeaderLog(headerLogFile(this.#data, mailbox))) {
-      if (this.#bodies.has(record.id)) this.#records.set(record.id, record);
+    for (const pack of listPacks(this.#data, mailbox)) {
+      for (const { body, ...record } of readPack(packFile(this.#data, mailbox, pack), pack)) {
+        const bodyOctets = body?.length ?? this.#bodies.get(record.id);
+        // Without its body file the message was expunged.
+        if (bodyOctets !== undefined) this.#records.set(record.id, { ...record, bodyOctets });
+      }
     }
     let placed = 0;
     if (existsSync(snapshotFile(this.#data, mailbox))) {
@@ -167,21 +183,13 @@ class Rebuild {
 
   #addEntry(
     folder: FolderRow,
-    record: HeaderRecord,
+    record: FoundRecord,
     entry: { uid: number; flags: number; keywords: string | null; internalDate: number; saved: number },
   ): void {
     const { uid, flags, keywords, internalDate: internal, saved } = entry;
-    const { id, epoch, octets, header, digest } = record;
-    const bodyOctets = this.#bodies.get(id)!;
-    const key = this.#index.addMessage({
-      id,
-      epoch,
-      octets,
-      bodyOctets,
-      digestVersion: DIGEST_VERSION,
-      header,
-      digest,
-    });
+    const { id, octets, place } = record;
+    const key = this.#index.addMessage({ ...record, digestVersion: DIGEST_VERSION });
+    this.#index.setPlace(id, place);
     this.#index.addEntry(folder.id, [uid, flags, keywords, this.#modSeq], key, { internal, saved });
     this.#placed.add(id);
     folder.uidNext = Math.max(folder.uidNext, uid + 1);

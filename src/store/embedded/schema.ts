@@ -44,9 +44,10 @@ const MIGRATIONS: readonly string[] = [
     sealed_name BLOB    NOT NULL
   ) STRICT;
 
-  -- Header and digest lie here until they are folded into pages; headers.log has them for good.
+  -- Header and digest lie here until they are folded into pages; the pack has them for good. Until the checkpoint
+  -- there is no place: the accept journal has the record. Keys are never reused.
   CREATE TABLE message (
-    message_key    INTEGER NOT NULL PRIMARY KEY,
+    message_key    INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     message_id     BLOB    NOT NULL UNIQUE,
     thread_id      BLOB,
     epoch          INTEGER NOT NULL,
@@ -54,10 +55,15 @@ const MIGRATIONS: readonly string[] = [
     body_octets    INTEGER NOT NULL,
     refs           INTEGER NOT NULL,
     digest_version INTEGER NOT NULL,
+    pack           INTEGER,
+    record_offset  INTEGER,
+    record_octets  INTEGER,
+    body_offset    INTEGER,
     header         BLOB,
     digest         BLOB
   ) STRICT;
 
+  CREATE INDEX message_pack ON message (pack, record_offset, record_octets);
   CREATE INDEX message_unreferenced ON message (message_key) WHERE refs = 0;
 
   CREATE TABLE entry (
@@ -80,7 +86,7 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (folder_id, uid)
   ) STRICT, WITHOUT ROWID;
 
-  -- Bodies that no entry names any more and that are still to be unlinked.
+  -- Messages that no entry names any more and whose bodies are still to be removed.
   CREATE TABLE garbage (
     message_id BLOB NOT NULL PRIMARY KEY
   ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,59 @@
+/** `letterlock org`: organizations, the tenants. */
+import type { Organization } from '../directory/types.ts';
+import type { CommandTable } from './command.ts';
+import { changing, listing, showing } from './directory-command.ts';
+
+interface ShownOrganization extends Organization {
+  readonly domains: readonly string[];
+  readonly users: number;
+  readonly groups: number;
+}
+
+export const orgCommands: CommandTable = {
+  'org create': changing<Organization>({
+    summary: 'create an organization and its directory key',
+    operands: ['NAME'],
+    options: {
+      key: {
+        value: 'ID',
+        help: "the key that wraps its mailboxes' keys; the key service's default if left out",
+      },
+    },
+    examples: ['org create Example', "org create 'Example GmbH' --config /etc/letterlock.yaml"],
+    operation: 'org create',
+    args: ({ operands, options }) => ({ name: operands[0], keyId: options.text('key') }),
+    say: (_, [created]) => `Created the organization ${created!.name}, ${created!.id}.`,
+  }),
+  'org list': listing<Organization>({
+    summary: 'list the organizations',
+    operands: [],
+    examples: ['org list', 'org list --json'],
+    operation: 'org list',
+    args: () => ({}),
+    columns: { name: ({ name }) => name, id: ({ id }) => id, key: ({ keyId }) => keyId },
+  }),
+  'org show': showing<ShownOrganization>({
+    summary: 'show an organization, its domains and its counts',
+    operands: ['NAME'],
+    details: 'NAME may be its id.',
+    examples: ['org show Example'],
+    operation: 'org show',
+    args: ({ operands }) => ({ name: operands[0] }),
+    columns: {
+      name: ({ name }) => name,
+      id: ({ id }) => id,
+      key: ({ keyId }) => keyId,
+      domains: ({ domains }) => domains.join(', '),
+      users: ({ users }) => users,
+      groups: ({ groups }) => groups,
+    },
+  }),
+  'org remove': changing({
+    summary: 'remove an organization that has no domains and users left',
+    operands: ['NAME'],
+    examples: ['org remove Example'],
+    operation: 'org remove',
+    args: ({ operands }) => ({ name: operands[0] }),
+    say: ({ operands }) => `Removed the organization ${operands[0]}.`,
+  }),
+};

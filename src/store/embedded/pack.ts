@@ -1,0 +1,128 @@
+/**
+ * Packs: the append-only files that hold a mailbox's messages. docs/format.md, "Packs". For threads that may wait for
+ * the disk, but for the places, which everyone reads by.
+ */
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import type { MailboxId, MessageId } from '../../ids.ts';
+import { mailboxDirectory } from './layout.ts';
+
+const VERSION = 1;
+const PREFIX_OCTETS = 8;
+const FIXED_OCTETS = 1 + 16 + 4 + 8 + 8;
+
+/** Where a message's record is, and its body in it; 0 when the body is a file of its own. */
+export interface PackPlace {
+  readonly pack: number;
+  readonly recordOffset: number;
+  readonly recordOctets: number;
+  readonly bodyOffset: number;
+}
+
+export interface PackRecord {
+  readonly id: MessageId;
+  readonly epoch: number;
+  /** Clear octets of the message. */
+  readonly octets: number;
+  /** Milliseconds since 1970. */
+  readonly internalDate: number;
+  readonly header: Buffer;
+  readonly digest: Buffer;
+  /** null: the body is a file of its own. */
+  readonly body: Buffer | null;
+}
+
+export interface LocatedPackRecord extends PackRecord {
+  readonly place: PackPlace;
+}
+
+/** Buffers to be written one after the other, their length, and where in them the body begins. */
+export interface EncodedRecord {
+  readonly buffers: readonly Buffer[];
+  readonly octets: number;
+  readonly bodyAt: number;
+}
+
+export const packFile = (data: string, mailbox: MailboxId, pack: number): string =>
+  join(mailboxDirectory(data, mailbox), 'packs', `${pack.toString(16).padStart(8, '0')}.pack`);
+
+/** Numbers of a mailbox's packs, ascending. */
+export function listPacks(data: string, mailbox: MailboxId): number[] {
+  const directory = join(mailboxDirectory(data, mailbox), 'packs');
+  if (!existsSync(directory)) return [];
+  const names = readdirSync(directory).filter((name) => /^[0-9a-f]{8}\.pack$/.test(name));
+  return names.map((name) => Number.parseInt(name, 16)).sort((a, b) => a - b);
+}
+
+export function encodePackRecord(record: PackRecord): EncodedRecord {
+  const { header, digest, body } = record;
+  const bodyAt = PREFIX_OCTETS + FIXED_OCTETS + 4 + header.length + 4 + digest.length + 4;
+  const head = Buffer.allocUnsafe(bodyAt);
+  const octets = bodyAt + (body?.length ?? 0);
+  head.writeUInt32BE(octets - PREFIX_OCTETS, 0);
+  let at = head.writeUInt8(VERSION, PREFIX_OCTETS);
+  at += Buffer.from(record.id, 'hex').copy(head, at);
+  at = head.writeUInt32BE(record.epoch, at);
+  at = head.writeBigUInt64BE(BigInt(record.octets), at);
+  at = head.writeBigUInt64BE(BigInt(record.internalDate), at);
+  at = head.writeUInt32BE(header.length, at);
+  at += header.copy(head, at);
+  at = head.writeUInt32BE(digest.length, at);
+  at += digest.copy(head, at);
+  head.writeUInt32BE(body?.length ?? 0, at);
+  const crc = crc32(head.subarray(PREFIX_OCTETS));
+  head.writeUInt32BE(body === null ? crc : crc32(body, crc), 4);
+  return { buffers: body === null ? [head] : [head, body], octets, bodyAt };
+}
+
+/** Records of a pack, in order, up to the first that is torn. */
+export function* readPack(path: string, pack: number): Generator<LocatedPackRecord> {
+  const file = openSync(path, 'r');
+  try {
+    const { size } = fstatSync(file);
+    const prefix = Buffer.alloc(PREFIX_OCTETS);
+    let at = 0;
+    while (at + PREFIX_OCTETS + FIXED_OCTETS + 12 <= size) {
+      readSync(file, prefix, 0, PREFIX_OCTETS, at);
+      const length = prefix.readUInt32BE(0);
+      if (length < FIXED_OCTETS + 12 || at + PREFIX_OCTETS + length > size) return;
+      const rest = Buffer.allocUnsafe(length);
+      readSync(file, rest, 0, length, at + PREFIX_OCTETS);
+      if (crc32(rest) !== prefix.readUInt32BE(4) || rest[0] !== VERSION) return;
+      yield decodePackRecord(rest, pack, at);
+      at += PREFIX_OCTETS + length;
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** @param rest The record after its CRC, which it fits. @param recordOffset Where the record begins in its pack. */
+function decodePackRecord(rest: Buffer, pack: number, recordOffset: number): LocatedPackRecord {
+  let at = FIXED_OCTETS;
+  const field = (): Buffer => {
+    const start = at + 4;
+    at = start + rest.readUInt32BE(at);
+    return rest.subarray(start, at);
+  };
+  const header = field();
+  const digest = field();
+  const bodyOffset = recordOffset + PREFIX_OCTETS + at + 4;
+  const body = field();
+  return {
+    id: rest.toString('hex', 1, 17) as MessageId,
+    epoch: rest.readUInt32BE(17),
+    octets: Number(rest.readBigUInt64BE(21)),
+    internalDate: Number(rest.readBigUInt64BE(29)),
+    header,
+    digest,
+    body: body.length === 0 ? null : body,
+    place: {
+      pack,
+      recordOffset,
+      recordOctets: PREFIX_OCTETS + rest.length,
+      bodyOffset: body.length === 0 ? 0 : bodyOffset,
+    },
+  };
+}
