@@ -1,8 +1,11 @@
 #!/usr/bin/env node
-/** The entry: sizes the thread pool, which its first use fixes, before anything that could use it is loaded. */
+/** The entry: sets what concerns the whole process, before anything that could depend on it is loaded. */
 import { THREAD_POOL_SIZE } from './limits.ts';
 
+// The pool's first use fixes its size.
 process.env['UV_THREADPOOL_SIZE'] ??= String(THREAD_POOL_SIZE);
+// Other users of the machine have no business with anything that is written.
+process.umask(0o077);
 
 // A reader that has seen enough, such as head, is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -29,10 +29,10 @@ export async function writeFirstMessage(file: string, from: string, to: string, 
   await writeFile(file, lines.join('\r\n'), { mode: 0o600 });
 }
 
-/** Sends the message over implicit TLS (RFC 8314 §3.3). */
+/** Sends the message over implicit TLS (RFC 8314 §3.3). The URL's path is what curl says in EHLO. */
 export function sendLine(ca: string, port: number, from: DemoLogin, to: string, message: string): string {
   return commandLine([
-    ...curl(ca, `smtps://localhost:${port}`, from),
+    ...curl(ca, `smtps://localhost:${port}/localhost`, from),
     ...['--mail-from', from.address, '--mail-rcpt', to, '--upload-file', message],
   ]);
 }

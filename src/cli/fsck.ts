@@ -59,8 +59,9 @@ export const fsckCommands: CommandTable = {
             `Rebuilt mailbox ${mailbox}: ${placed} in place, ${recovered} in Recovered, ${unopenable} lost.\n`,
           );
         }
+        const { mailboxes, messages, opened } = checked;
         stdout.write(
-          `${problems.length} problems; ${checked.mailboxes} mailboxes, ${checked.messages} messages, ${checked.opened} of them opened.\n`,
+          `Problems: ${problems.length}. Checked mailboxes: ${mailboxes}, messages: ${messages}, opened: ${opened}.\n`,
         );
       }
       return problems.length === 0 ? EXIT_DONE : EXIT_FAILED;

@@ -83,6 +83,7 @@ function find(words: readonly string[]): { readonly name: string; readonly comma
 }
 
 function unknownCommand(word: string, next?: string): UsageError {
+  if (word.startsWith('-')) return new UsageError('Options stand behind the command; see letterlock help.');
   const names = namesBelow(word);
   if (names.length === 0) {
     return new UsageError(`There is no command ${printable(word)}; see letterlock help.`);

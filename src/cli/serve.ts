@@ -4,8 +4,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { BlockList, isIPv6 } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Config, type ListenerName, roleOf } from '../config/load.ts';
 import { Deliverer } from '../delivery/deliver.ts';
@@ -15,7 +16,7 @@ import { Accounts } from '../directory/accounts.ts';
 import { canonicalAddress, withoutDetail } from '../directory/address.ts';
 import { Authenticator } from '../directory/authenticator.ts';
 import { Directory } from '../directory/directory.ts';
-import { type HttpServer, startHttp } from '../http/server.ts';
+import { type ClientSettings, startHttp } from '../http/server.ts';
 import { ImapServer } from '../imap/server.ts';
 import { Keyring } from '../keys/keyring.ts';
 import { LocalKeyService } from '../keys/local-service.ts';
@@ -92,7 +93,7 @@ export async function serve(config: Config, options: ServeOptions): Promise<Serv
   try {
     const parts = await openParts(config, options);
     closing.add(() => parts.close());
-    const certificate = await Certificate.open(config.tls, log);
+    const certificate = await openCertificate(config, log);
     closing.add(() => certificate?.close());
     const finishing = finishAccounts(parts.accounts, log);
     closing.add(() => finishing.stop());
@@ -108,7 +109,9 @@ export async function serve(config: Config, options: ServeOptions): Promise<Serv
       ports,
       directory: parts.directory,
       accounts: parts.accounts,
-      reload: async () => certificate?.reload(),
+      reload: async () => {
+        await certificate?.reload();
+      },
       close: async () => {
         log.info('closing');
         await closing.run();
@@ -125,6 +128,7 @@ async function openKeyring(config: Config, log: Logger): Promise<Keyring> {
   const { keys, keysDirectory } = config;
   // A new root key opens nothing that the old one wrapped: one is made only where there are no wrapped keys yet.
   const isNew = !existsSync(join(keysDirectory, 'keys.db'));
+  await mkdir(dirname(keys.rootKeyFile), { recursive: true, mode: 0o700 });
   const service = await LocalKeyService.open({ path: keys.rootKeyFile, mayCreate: isNew });
   return Keyring.open({
     directory: keysDirectory,
@@ -166,11 +170,33 @@ async function listen(
 
   const http = listenerOf(config, 'http');
   if (http !== null) {
-    const server: HttpServer = await startHttp(http, httpParts(config, parts, ports));
-    closing.add(() => server.close());
-    ports.http = server.port;
+    const probes = [
+      { name: 'store', isReady: () => parts.store.hasSpace },
+      { name: 'keys', isReady: () => parts.keyring.canUseKeys },
+    ];
+    const listener = await startHttp({ ...http, clients: clientSettings(config, ports) }, { probes, log });
+    closing.add(() => listener.close());
+    ports.http = listener.port;
   }
   return ports;
+}
+
+/** What autoconfig and autodiscover tell; null where clients have nothing to connect to. */
+function clientSettings(config: Config, ports: Server['ports']): ClientSettings | null {
+  const { imapHost, imapPort, smtpHost, smtpPort } = config.autoconfig;
+  const imap = imapPort ?? ports.imaps;
+  const smtp = smtpPort ?? ports.submissions;
+  if (imap === undefined || smtp === undefined) return null;
+  return {
+    imap: { host: imapHost ?? config.hostname, port: imap },
+    smtp: { host: smtpHost ?? config.hostname, port: smtp },
+  };
+}
+
+async function openCertificate(config: Config, log: Logger): Promise<Certificate | null> {
+  const { certificateFile, keyFile, reloadSeconds } = config.tls;
+  if (certificateFile === null || keyFile === null) return null;
+  return Certificate.open({ certificateFile, keyFile, pollMs: reloadSeconds * 1000, log });
 }
 
 function listenerOf(config: Config, name: ListenerName): { host: string; port: number } | null {
@@ -212,7 +238,7 @@ function smtpParts(
   };
   const options = {
     host: config.hostname,
-    tls: certificate?.options ?? null,
+    tls: certificate?.secureContextOptions ?? null,
     messageOctets: messages.maxOctets,
     recipients: messages.maxRecipients,
     connections: smtp.maxConnections,
@@ -280,7 +306,7 @@ function imapServer(
     },
     {
       listeners: names.map((name) => ({ ...listenerOf(config, name)!, isImplicitTls: name === 'imaps' })),
-      secureContext: () => certificate?.context ?? null,
+      secureContext: () => certificate?.secureContext ?? null,
       isPlaintextAllowed,
       appendLimitOctets: imap.maxAppendOctets,
       maxConnections: imap.maxConnections,

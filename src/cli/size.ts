@@ -1,13 +1,13 @@
-/** Sizes as an operator writes them: `500M`, `5G`, `1048576`. Units are powers of 1,024. */
-const SIZE = /^(\d{1,15})([KMGT]?)(i?B)?$/i;
+/** Sizes as an operator writes them: `500M`, `1.5G`, `1048576`. Units are powers of 1,024. */
+const SIZE = /^(\d{1,15}(?:\.\d{1,3})?)([KMGT]?)(i?B)?$/i;
 const UNITS = ['', 'K', 'M', 'G', 'T'];
 
-/** @returns Octets; null for `none`; undefined for what is no size. */
+/** @returns Octets, rounded to whole ones; null for `none`; undefined for what is no size. */
 export function parseSize(text: string): number | null | undefined {
   if (text.toLowerCase() === 'none') return null;
   const match = SIZE.exec(text.trim());
   if (match === null) return undefined;
-  const octets = Number(match[1]) * 1024 ** UNITS.indexOf(match[2]!.toUpperCase());
+  const octets = Math.round(Number(match[1]) * 1024 ** UNITS.indexOf(match[2]!.toUpperCase()));
   return octets > 0 && Number.isSafeInteger(octets) ? octets : undefined;
 }
 

@@ -72,7 +72,8 @@ export class Deliverer {
       for (const placements of organizations) {
         sealed.push({ message: await this.#seal(delivery), placements });
       }
-      if (delivery.answers === 'all') await this.#refuseUnlessAllHaveRoom(delivery, sealed[0]!.message.sizeOctets);
+      if (delivery.answers === 'all')
+        await this.#refuseUnlessAllHaveRoom(delivery, sealed[0]!.message.sizeOctets);
       return sealed;
     } catch (error) {
       for (const { message } of sealed) await discardSealed(message);
@@ -156,10 +157,7 @@ function byOrganization(placements: Iterable<Placement>): Placement[][] {
   return [...groups.values()];
 }
 
-function outcomeOf(
-  recipient: readonly Placement[],
-  failures: ReadonlyMap<MailboxId, Error>,
-): Error | null {
+function outcomeOf(recipient: readonly Placement[], failures: ReadonlyMap<MailboxId, Error>): Error | null {
   let first: Error | null = null;
   for (const { handle } of recipient) {
     const failure = failures.get(handle.mailbox);

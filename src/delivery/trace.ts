@@ -61,7 +61,8 @@ export function refuseLoop(fields: readonly HeaderField[]): void {
   for (const field of fields) {
     if (field.name.length === 8 && field.name.toLowerCase() === 'received') hops++;
   }
-  if (hops >= RECEIVED_FIELDS) throw new RefusedError('mail-loop', 'The message has too many Received fields');
+  if (hops >= RECEIVED_FIELDS)
+    throw new RefusedError('mail-loop', 'The message has too many Received fields');
 }
 
 /** The client's name as one word: what is no domain or literal would let it write into our comment or our date. */

@@ -18,9 +18,9 @@ import type { SmtpReply } from './replies.ts';
 export interface ConnectionLimits {
   /** Before the banner; a client that speaks earlier is dropped. 0: none. */
   readonly bannerPauseMs: number;
-  /** Refused commands since the last accepted message; null: any number (a trusted LMTP client). */
+  /** Commands refused for good since the last accepted message; null: any number (a trusted LMTP client). */
   readonly errors: number | null;
-  /** From one whole command to the next. */
+  /** From the reply to one command to the end of the next. */
   readonly idleMs: number;
   /** From DATA's 354 to its end. */
   readonly dataMs: number;
@@ -94,11 +94,6 @@ export class EdgeConnection extends SMTPConnection {
     });
   }
 
-  override _onCommand(command: Buffer, callback?: () => void): void {
-    this.#progressAt = Date.now();
-    super._onCommand(command, callback);
-  }
-
   override handler_AUTH(command: Buffer, callback: () => void): void {
     if (this.#mayAuthenticate(this.session, this.secure)) {
       super.handler_AUTH(command, callback);
@@ -109,7 +104,8 @@ export class EdgeConnection extends SMTPConnection {
   }
 
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
-    if (code >= 400 && code !== 421 && this.#isErrorTooMany()) {
+    this.#progressAt = Date.now();
+    if (code >= 500 && this.#isErrorTooMany()) {
       this.reply({ code: 421, status: '4.7.0', text: 'Too many errors, closing connection' });
       return;
     }

@@ -25,6 +25,7 @@ import {
   SMTP_DATA_MS,
   SMTP_ERRORS,
   SMTP_IDLE_MS,
+  SMTP_MAILBOXES,
   SMTP_MESSAGE_OCTETS,
   SMTP_RECIPIENTS,
   SMTP_UNAUTHENTICATED_COMMANDS,
@@ -117,7 +118,12 @@ export interface SmtpListener {
 interface OpenTransaction<P> extends SmtpTransaction<P> {
   readonly isUtf8: boolean;
   /** One entry for each accepted RCPT, repeated ones too: LMTP answers each (RFC 2033 §4.2). */
-  readonly recipients: { readonly address: string; readonly placements: readonly Placement[] }[];
+  readonly recipients: Recipient[];
+}
+
+interface Recipient {
+  readonly address: string;
+  readonly placements: readonly Placement[];
 }
 
 /** RFC 5321 §4.1.1.11: what was not announced is answered 555. AUTH= is RFC 4954 §5's, and means nothing to us. */
@@ -155,6 +161,10 @@ class Edge<P> implements SmtpListener {
   #isClosing = false;
 
   constructor(options: EdgeOptions, policy: SmtpPolicy<P>, deps: EdgeDeps) {
+    if (options.isTlsImplicit === true && options.tls === null) {
+      // The package would use a key of its own that everybody knows.
+      throw new RefusedError('invalid', 'TLS needs a certificate and its key');
+    }
     this.#options = options;
     this.#policy = policy;
     this.#deps = deps;
@@ -167,9 +177,11 @@ class Edge<P> implements SmtpListener {
     return (this.#server.server.address() as AddressInfo).port;
   }
 
+  /** @throws the system's error when the port cannot be had. */
   async listen(port: number, address: string): Promise<void> {
-    await once(this.#server.listen(port, address), 'listening');
+    // First: the package passes on what happens to the listening socket, and an error that nobody listens to ends us.
     this.#server.on('error', (error: Error) => this.#log.debug({ code: codeOf(error) }, 'connection error'));
+    await once(this.#server.listen(port, address), 'listening');
   }
 
   updateTls(tls: SecureContextOptions): void {
@@ -296,7 +308,8 @@ class Edge<P> implements SmtpListener {
     for (const name in parameters) {
       if (!MAIL_PARAMETERS.has(name)) throw unknownParameter(name);
     }
-    const isUtf8 = session.envelope.smtpUtf8 === true;
+    // The package's own mark stays when a MAIL that had the parameter is refused.
+    const isUtf8 = 'SMTPUTF8' in parameters;
     const transaction: OpenTransaction<P> = {
       client: {
         remoteAddress: session.remoteAddress,
@@ -316,13 +329,15 @@ class Edge<P> implements SmtpListener {
     this.#refuseWhenClosing();
     for (const name in address.args || {}) throw unknownParameter(name);
     const transaction = this.#transactionOf(session);
+    const { recipients } = transaction;
     // Counted here: the package counts a repeated recipient once, and lets it be repeated for ever.
-    if (transaction.recipients.length >= (this.#options.recipients ?? SMTP_RECIPIENTS)) {
-      throw new RefusedError('too-many', 'Too many recipients');
-    }
+    if (recipients.length >= (this.#options.recipients ?? SMTP_RECIPIENTS)) throw tooManyRecipients();
     const recipient = envelopeAddress(address.address, transaction.isUtf8);
-    const placements = await this.#policy.recipient(transaction, recipient);
-    transaction.recipients.push({ address: recipient, placements });
+    const repeated = recipients.find((other) => other.address === recipient);
+    const placements = repeated?.placements ?? (await this.#policy.recipient(transaction, recipient));
+    if (repeated === undefined && mailboxCount(recipients) + placements.length > SMTP_MAILBOXES)
+      throw tooManyRecipients();
+    recipients.push({ address: recipient, placements });
   }
 
   async #data(
@@ -355,7 +370,7 @@ class Edge<P> implements SmtpListener {
     const receivedAt = this.#deps.now?.() ?? new Date();
     const isLmtp = this.#policy.name === 'lmtp';
     const [only] = transaction.recipients;
-    const outcomes = await this.#deps.deliverer.deliver({
+    const { outcomes, failures } = await this.#deps.deliverer.deliver({
       message,
       acceptance: {
         trace: {
@@ -373,15 +388,17 @@ class Edge<P> implements SmtpListener {
       recipients: transaction.recipients.map(({ placements }) => placements),
       answers: isLmtp ? 'each' : 'all',
     });
+    const place = { listener: this.#policy.name, connection: session.id, message: id };
+    for (const [mailbox, error] of failures)
+      logFailure(this.#log, error, { ...place, mailbox, stage: 'data' });
     const failed = outcomes.filter((outcome) => outcome !== null);
     this.#log.info(
       {
-        listener: this.#policy.name,
-        connection: session.id,
-        message: id,
+        ...place,
         octets: message.sizeOctets,
         recipients: outcomes.length - failed.length,
         failed: failed.length,
+        mailboxesMissed: failures.size,
       },
       'message received',
     );
@@ -390,11 +407,9 @@ class Edge<P> implements SmtpListener {
       if (failed.length > 0) throw failed[0];
       return accepted;
     }
-    return outcomes.map((outcome) => {
-      if (outcome === null) return accepted;
-      logFailure(this.#log, outcome, { listener: this.#policy.name, connection: session.id, stage: 'data' });
-      return toPackageError(replyTo(outcome, 'data'));
-    });
+    return outcomes.map((outcome) =>
+      outcome === null ? accepted : toPackageError(replyTo(outcome, 'data')),
+    );
   }
 
   #transactionOf(session: SMTPServerSession): OpenTransaction<P> {
@@ -427,6 +442,18 @@ function unknownParameter(name: string): ProtocolError {
     `Parameter ${name.replace(/[^A-Z0-9-]/g, '?').slice(0, 20)} is not supported`,
     'unknown-parameter',
   );
+}
+
+function tooManyRecipients(): RefusedError {
+  return new RefusedError('too-many', 'Too many recipients, send the message again to those left');
+}
+
+/** A repeated recipient shares the list of its first time. */
+function mailboxCount(recipients: readonly Recipient[]): number {
+  let count = 0;
+  for (const placements of new Set(recipients.map((recipient) => recipient.placements)))
+    count += placements.length;
+  return count;
 }
 
 function transmissionOf<P>(

@@ -19,7 +19,8 @@ export function authorsOf(value: string): string[] {
   const field = new StructuredField(value);
   const authors: string[] = [];
   do {
-    if (authors.length === FROM_AUTHORS) throw new RefusedError('bad-message', 'The From field has too many addresses');
+    if (authors.length === FROM_AUTHORS)
+      throw new RefusedError('bad-message', 'The From field has too many addresses');
     authors.push(mailbox(field));
   } while (field.take(','));
   // The cursor is beyond the end after a comment or quoted-string that was not closed: others may end it elsewhere.

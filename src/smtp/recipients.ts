@@ -39,7 +39,6 @@ export async function localRecipient(
       throw new RefusedError('recipient-disabled', 'The recipient does not accept mail');
     case 'local': {
       const placements = await placementsOf(deps, resolution.mailboxes);
-      if (placements.length === 0) throw new RefusedError('recipient-disabled', 'The group has no members');
       // RFC 1870 §3: a size of 0 says nothing.
       if (!(await hasRoomForSome(deps.store, placements, declaredOctets || 1))) {
         throw new RefusedError('over-quota', 'The mailbox of the recipient is full');

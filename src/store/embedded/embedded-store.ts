@@ -192,6 +192,11 @@ export class EmbeddedStore implements MailStore {
     return new EmbeddedMailbox(owner, pinned, this.#services);
   }
 
+  /** False while the disk is too full to accept mail. */
+  get hasSpace(): boolean {
+    return !this.#isDiskFull;
+  }
+
   /** Carries everything over from the accept journal to where it stays. For backups and tests. */
   async checkpoint(): Promise<void> {
     await this.#checkpointer.runNow();
