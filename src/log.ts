@@ -3,13 +3,10 @@
  * Never a subject, an address of mail, a credential, a key or mail itself; so errors are cut down to what is ours to
  * say, since the message of any other may quote what it choked on.
  */
-import { once } from 'node:events';
 import { writeSync } from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { type LogFn, type Logger, pino, stdTimeFunctions } from 'pino';
 import { LetterlockError } from './errors.ts';
-import { LOG_BUFFER_OCTETS } from './limits.ts';
+import { LogSink } from './log-sink.ts';
 
 export type { Logger } from 'pino';
 
@@ -26,7 +23,7 @@ export interface ServerLog {
   reopen(): void;
   /** The last words of a process that cannot go on: written when this returns, to standard error if need be. */
   fatal(error: unknown, message: string): void;
-  /** Writes out what waits. Logging afterwards goes nowhere. */
+  /** Writes out what waits. Nothing may be logged afterwards. */
   close(): Promise<void>;
 }
 
@@ -44,22 +41,11 @@ const SECRETS = [
 ];
 const CAUSES = 5;
 const STACK_FRAMES = 12;
-const STDOUT = 1;
 const STDERR = 2;
 
 /** @throws the system's error when the file cannot be opened. */
 export async function openLog({ level, file }: LogOptions): Promise<ServerLog> {
-  // Before pino does, whose stream would fail again at the end of the process.
-  if (file !== null) await assertWritable(file);
-  const destination = pino.destination({
-    dest: file ?? STDOUT,
-    sync: false,
-    mode: 0o600,
-    maxLength: LOG_BUFFER_OCTETS,
-  });
-  await once(destination, 'ready');
-  // A full disk or a reader that left must not end the server; pino tries again with the next line.
-  destination.on('error', () => {});
+  const sink = await LogSink.open(file);
   const logger = pino(
     {
       level,
@@ -70,26 +56,20 @@ export async function openLog({ level, file }: LogOptions): Promise<ServerLog> {
       serializers: { err: describeError, error: describeError },
       redact: { paths: SECRETS.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
     },
-    destination,
+    sink,
   );
   return {
     logger,
-    reopen() {
-      if (file !== null) destination.reopen();
-    },
+    reopen: () => sink.reopen(),
     fatal(error, message) {
       logger.fatal({ err: error }, message);
       try {
-        destination.flushSync();
+        sink.flushSync();
       } catch {
         writeSync(STDERR, `${message} ${JSON.stringify(describeError(error))}\n`);
       }
     },
-    async close() {
-      const closed = once(destination, 'close');
-      destination.end();
-      await closed;
-    },
+    close: () => sink.close(),
   };
 }
 
@@ -98,11 +78,6 @@ function withOwnMessage(this: Logger, args: Parameters<LogFn>, method: LogFn): v
   const [first, message = 'error', ...rest] = args as unknown[];
   if (typeof first !== 'object' || first === null) method.apply(this, args);
   else method.call(this, first instanceof Error ? { err: first } : first, message as string, ...rest);
-}
-
-async function assertWritable(file: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  await (await open(file, 'a', 0o600)).close();
 }
 
 /** What a log may say of anything thrown: kind, code and place, of it and of its causes. */

@@ -111,6 +111,26 @@ describe('the log', () => {
     assert.equal(stdout.trimEnd().split('\n').length, 1000);
   });
 
+  it('lets a process end whose disk is full, with its last words on standard error', async () => {
+    const script = `
+      import { openLog } from ${JSON.stringify(LOG)};
+      const log = await openLog({ level: 'info', file: '/dev/full' });
+      log.logger.info('work');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      log.logger.info('work');
+      log.fatal(new Error('canary'), 'a sync failed');
+      log.logger.info('work');
+      process.exit(3);
+    `;
+    const ended = run(process.execPath, ['--input-type=module', '-e', script], { timeout: 10_000 });
+    await assert.rejects(ended, (error: { code: number; stderr: string }) => {
+      assert.equal(error.code, 3);
+      assert.match(error.stderr, /^a sync failed/);
+      assert.doesNotMatch(error.stderr, /canary/);
+      return true;
+    });
+  });
+
   it('cannot be opened where nothing can be written', async () => {
     await assert.rejects(openLog({ level: 'info', file: '/dev/null/log' }));
     await assert.rejects(openLog({ level: 'info', file: scratch }), { code: 'EISDIR' });

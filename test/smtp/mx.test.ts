@@ -274,6 +274,8 @@ describe('MX listener', () => {
     await only.talk('S: 220');
     await (await fixture.connect(one)).talk('S: 421 4.7.0\nS: end');
     await only.talk('C: QUIT\nS: 221\nS: end');
+    // The server sees the end a moment after the client.
+    await only.quiet();
     await (await fixture.connect(one)).talk('S: 220');
   });
 

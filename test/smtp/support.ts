@@ -264,7 +264,7 @@ export class Client {
 
   /** Waits until nothing came for a moment. @returns What is there and was not read. */
   async quiet(ms = 50): Promise<string> {
-    for (let before = -1; before !== this.#received.length && !this.#isEnded; ) {
+    for (let before = -1; before !== this.#received.length; ) {
       before = this.#received.length;
       await new Promise((resolve) => setTimeout(resolve, ms));
     }

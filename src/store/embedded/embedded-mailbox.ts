@@ -31,9 +31,9 @@ import type {
   StoredMessage,
 } from '../types.ts';
 import type { Bodies } from './bodies.ts';
-import { EmbeddedMessage } from './embedded-message.ts';
+import { EmbeddedMessage, type MessageContext } from './embedded-message.ts';
 import { keywordNumbers } from './keyword-sets.ts';
-import type { EntryRow, FolderRow, SealedParts } from './mailbox-index.ts';
+import type { EntryRow, FolderRow } from './mailbox-index.ts';
 import type { MailboxOwner } from './mailbox-owner.ts';
 import { joinPath, openName, sealName, splitPath } from './sealed-names.ts';
 import { toUidSet } from './uid-ranges.ts';
@@ -433,17 +433,17 @@ export class EmbeddedMailbox implements Mailbox {
     uids: readonly Uid[],
     want: 'digest' | 'octets',
   ): AsyncGenerator<StoredMessage> {
-    for (let from = 0; from < uids.length; from += READ_AHEAD_MESSAGES) {
-      // Asked for anew each time: a long FETCH outlives a lease, and must not outlive the right to it.
-      const lease = await this.#lease();
-      const index = this.#owner.index;
-      const found: [EntryRow, SealedParts][] = [];
-      for (const uid of uids.slice(from, from + READ_AHEAD_MESSAGES)) {
-        const row = index.entry(folder, uid);
-        const sealed = row === null ? null : index.sealedParts(row.messageKey);
-        if (row !== null && sealed !== null) found.push([row, sealed]);
-      }
-      yield* this.#open(folder, found, lease, want);
+    let batch = await this.#openBatch(folder, uids, 0, want);
+    for (
+      let from = READ_AHEAD_MESSAGES;
+      batch.length > 0 || from < uids.length;
+      from += READ_AHEAD_MESSAGES
+    ) {
+      // The next batch is on its way while this one is being used.
+      const next = this.#openBatch(folder, uids, from, want);
+      next.catch(() => undefined);
+      yield* batch;
+      batch = await next;
     }
   }
 
@@ -456,29 +456,43 @@ export class EmbeddedMailbox implements Mailbox {
 
   // --- Inside ---
 
-  #open(
+  async #openBatch(
     folder: FolderId,
-    found: readonly [EntryRow, SealedParts][],
-    lease: Lease,
+    uids: readonly Uid[],
+    from: number,
     want: 'digest' | 'octets',
-  ): EmbeddedMessage[] {
-    const { bodies } = this.#services;
+  ): Promise<EmbeddedMessage[]> {
+    if (from >= uids.length) return [];
+    // Asked for anew each time: a long FETCH outlives a lease, and must not outlive the right to it.
+    const lease = await this.#lease();
     const mailbox = this.id;
-    const relocate = (uid: number): EntryRow | null => this.#owner.index.entry(folder, uid);
-    const context = { mailbox, bodies, lease: () => this.#lease(), relocate };
+    const { index } = this.#owner;
+    const { bodies } = this.#services;
+    const rows: EntryRow[] = [];
+    for (const uid of uids.slice(from, from + READ_AHEAD_MESSAGES)) {
+      const row = index.entry(folder, uid);
+      if (row !== null) rows.push(row);
+    }
     const ahead = new Map<EntryRow, Promise<Buffer>>();
     if (want === 'octets') {
-      const small = found.map(([row]) => row).filter(({ octets }) => octets <= RAW_MESSAGE_OCTETS);
+      const small = rows.filter(({ octets }) => octets <= RAW_MESSAGE_OCTETS);
       const reading = bodies.readAll(small.map((row) => ({ mailbox, ...row })));
-      for (const [index, row] of small.entries()) {
+      for (const [at, row] of small.entries()) {
         // Awaited later, or never: a failure must not count as unhandled meanwhile.
-        reading[index]!.catch(() => undefined);
-        ahead.set(row, reading[index]!);
+        reading[at]!.catch(() => undefined);
+        ahead.set(row, reading[at]!);
       }
     }
-    return found.map(([row, sealed]) => {
+    const context: MessageContext = {
+      mailbox,
+      bodies,
+      lease: () => this.#lease(),
+      sealed: (messageKey) => this.#owner.index.sealedParts(messageKey),
+      relocate: (uid) => this.#owner.index.entry(folder, uid),
+    };
+    return rows.map((row) => {
       const keywords = this.#keywordNames(lease, row.keywords);
-      return new EmbeddedMessage(row, keywords, sealed, context, ahead.get(row) ?? null);
+      return new EmbeddedMessage(row, keywords, context, ahead.get(row) ?? null);
     });
   }
 

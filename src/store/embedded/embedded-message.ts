@@ -2,7 +2,7 @@
  * A message opened for one session: its file key comes from the header (or from what this lease opened before), its
  * digest from beside the header, its octets from the body.
  */
-import { IntegrityError } from '../../errors.ts';
+import { IntegrityError, RefusedError } from '../../errors.ts';
 import type { MailboxId, MessageId, ModSeq, Uid } from '../../ids.ts';
 import type { Lease } from '../../keys/lease.ts';
 import { FILE_KEYS_PER_LEASE, RAW_MESSAGE_OCTETS } from '../../limits.ts';
@@ -22,6 +22,8 @@ export interface MessageContext {
   readonly bodies: Bodies;
   /** Asked each time a key is needed: keys outlive no wait. */
   readonly lease: () => Promise<Lease>;
+  /** Header and digest of a message; null when it is gone. */
+  readonly sealed: (messageKey: number) => SealedParts | null;
   /** The row as it is now; null when the message is gone. */
   readonly relocate: (uid: number) => EntryRow | null;
 }
@@ -36,7 +38,6 @@ export class EmbeddedMessage implements StoredMessage {
   readonly saveDate: Date;
   readonly emailId: MessageId;
   readonly #row: EntryRow;
-  readonly #sealed: SealedParts;
   readonly #context: MessageContext;
   /** Read ahead, while earlier messages are on their way to the client; null when it was not. */
   readonly #body: Promise<Buffer> | null;
@@ -45,7 +46,6 @@ export class EmbeddedMessage implements StoredMessage {
   constructor(
     row: EntryRow,
     keywords: readonly string[],
-    sealed: SealedParts,
     context: MessageContext,
     body: Promise<Buffer> | null,
   ) {
@@ -58,13 +58,12 @@ export class EmbeddedMessage implements StoredMessage {
     this.saveDate = new Date(row.saveDate);
     this.emailId = row.id;
     this.#row = row;
-    this.#sealed = sealed;
     this.#context = context;
     this.#body = body;
   }
 
   async digest(): Promise<Digest> {
-    this.#digest ??= openDigest(await this.#context.lease(), this.#context.mailbox, this.#row, this.#sealed);
+    this.#digest ??= openDigest(await this.#context.lease(), this.#row, this.#context);
     return this.#digest;
   }
 
@@ -101,7 +100,7 @@ export class EmbeddedMessage implements StoredMessage {
   }
 
   async #fileKey(): Promise<Buffer> {
-    return openFileKey(await this.#context.lease(), this.#row, this.#sealed);
+    return openFileKey(await this.#context.lease(), this.#row, this.#context);
   }
 
   /** A compaction may have moved the body since the row was read: then it is looked up once more. */
@@ -118,22 +117,30 @@ export class EmbeddedMessage implements StoredMessage {
   }
 }
 
-function openDigest(lease: Lease, mailbox: MailboxId, { id, octets }: EntryRow, sealed: SealedParts): Digest {
-  const fileKey = openFileKey(lease, { id }, sealed);
-  const digest = decodeDigest(openObject(fileKey, 'digest', [mailbox, id, sealed.epoch], sealed.digest));
-  if (digest.sizeOctets !== octets) {
+function openDigest(lease: Lease, row: EntryRow, context: MessageContext): Digest {
+  const { digest: sealed, epoch } = sealedParts(row, context);
+  const fields = [context.mailbox, row.id, epoch] as const;
+  const digest = decodeDigest(openObject(openFileKey(lease, row, context), 'digest', fields, sealed));
+  if (digest.sizeOctets !== row.octets) {
     throw new IntegrityError('seal-broken', 'A stored message is not as long as its sealed digest says');
   }
   return digest;
 }
 
 /** From the header, or as this lease opened it before. */
-function openFileKey(lease: Lease, { id }: { id: MessageId }, { header }: SealedParts): Buffer {
+function openFileKey(lease: Lease, row: EntryRow, context: MessageContext): Buffer {
   const keys = lease.memo(FILE_KEYS, () => new Map<MessageId, Buffer>());
-  const known = keys.get(id);
+  const known = keys.get(row.id);
   if (known !== undefined) return known;
-  const key = openHeader(header, lease.identity);
+  const key = openHeader(sealedParts(row, context).header, lease.identity);
   if (keys.size >= FILE_KEYS_PER_LEASE) keys.delete(keys.keys().next().value!);
-  keys.set(id, key);
+  keys.set(row.id, key);
   return key;
+}
+
+/** @throws RefusedError 'nonexistent' when the message was expunged meanwhile. */
+function sealedParts(row: EntryRow, context: MessageContext): SealedParts {
+  const sealed = context.sealed(row.messageKey);
+  if (sealed === null) throw new RefusedError('nonexistent', 'The message was expunged');
+  return sealed;
 }
