@@ -25,7 +25,7 @@ export class LogSink {
   #onIdle: (() => void) | null = null;
   readonly #atExit = () => {
     try {
-      this.flushSync();
+      this.writeOut();
     } catch {
       // There is nobody left to tell.
     }
@@ -65,9 +65,10 @@ export class LogSink {
 
   /**
    * Writes what waits before it returns; a write that is under way is left to its thread.
+   * Not named flushSync: pino would call it for every fatal line, and swallow what it throws.
    * @throws the system's error: the lines are lost then.
    */
-  flushSync(): void {
+  writeOut(): void {
     let rest: Buffer = this.#take();
     for (let retries = LAST_RETRIES; rest.length > 0; ) {
       try {

@@ -64,7 +64,7 @@ export async function openLog({ level, file }: LogOptions): Promise<ServerLog> {
     fatal(error, message) {
       logger.fatal({ err: error }, message);
       try {
-        sink.flushSync();
+        sink.writeOut();
       } catch {
         writeSync(STDERR, `${message} ${JSON.stringify(describeError(error))}\n`);
       }

@@ -153,3 +153,7 @@ export function mailboxesOf(operation: Operation): readonly MailboxId[] {
   for (const message of operation.messages) for (const entry of message.to) mailboxes.add(entry.mailbox);
   return [...mailboxes];
 }
+
+/** Whether the operation is the first of its mailbox: it makes INBOX. */
+export const isBirth = (operation: Operation): boolean =>
+  operation.op === 'create-folders' && operation.folders.some(({ role }) => role === 'inbox');

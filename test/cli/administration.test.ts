@@ -25,174 +25,187 @@ async function startServer(data: string): Promise<{ close(): Promise<void> }> {
   };
 }
 
-for (const isServed of [true, false]) {
-  describe(`administration ${isServed ? 'through a running server' : 'without a server'}`, () => {
-    let data: string;
-    let server: { close(): Promise<void> } | null = null;
-    beforeEach(async () => {
-      data = join(await makeScratch('administration'), 'data');
-      if (isServed) server = await startServer(data);
-      await well('org', 'create', 'Example');
-      await well('domain', 'create', 'Example.TEST');
-    });
-    afterEach(async () => {
-      await server?.close();
-      await removeScratch(join(data, '..'));
-    });
-
-    const run = (args: readonly string[], input?: string): Promise<CommandEnd> =>
-      runCommand([...args, '--data', data], input);
-    /** @returns Standard output. */
-    async function well(...args: string[]): Promise<string> {
-      const { exitCode, stdout, stderr } = await run(args, 'secret\n');
-      assert.deepEqual([exitCode, stderr], [0, '']);
-      return stdout;
-    }
-    const json = async (...args: string[]) => JSON.parse(await well(...args, '--json'));
-    async function refused(args: readonly string[], sentence: string, input?: string): Promise<void> {
-      const end = await run(args, input);
-      assert.deepEqual(end, { exitCode: 1, stdout: '', stderr: `letterlock: ${sentence}\n` });
-    }
-
-    it('creates, lists, shows and removes organizations', async () => {
-      const [example] = await json('org', 'list');
-      assert.match(example.id, /^m-[0-9a-f]{32}$/);
-      assert.deepEqual(await json('org', 'show', example.id), {
-        ...{ id: example.id, name: 'Example', keyId: null },
-        ...{ domains: ['example.test'], users: 0, groups: 0 },
-      });
-      await refused(['org', 'create', 'Example'], 'An organization of that name exists already.');
-      await refused(['org', 'remove', 'Example'], 'The organization still has domains or users.');
-      await well('domain', 'remove', 'example.test');
-      assert.equal(await well('org', 'remove', 'Example'), 'Removed the organization Example.\n');
-      assert.equal(await well('org', 'list'), '');
-      assert.deepEqual(await json('org', 'list'), []);
-    });
-
-    it('takes the only organization for a new domain, and asks which when there are two', async () => {
-      assert.deepEqual(
-        (await json('domain', 'list')).map(({ name }: { name: string }) => name),
-        ['example.test'],
-      );
-      await well('org', 'create', 'Other');
-      const sentence = 'There are several organizations: name one with --org.';
-      await refused(['domain', 'create', 'other.test'], sentence);
-      await well('domain', 'create', 'other.test', '--org', 'Other');
-      assert.equal((await json('domain', 'list', '--org', 'Other')).length, 1);
-      assert.equal((await json('domain', 'show', 'OTHER.test')).users, 0);
-      await refused(['domain', 'show', 'nowhere.test'], 'There is no such domain.');
-    });
-
-    it('creates a user with the password that is piped in, shows and removes it', async () => {
-      const said = await well(
-        'user',
-        'create',
-        'Alice@example.test',
-        '--name',
-        'Alice \x07',
-        '--quota',
-        '1.5G',
-      );
-      assert.match(said, /^Created the user alice@example\.test, mailbox [0-9a-f]{32}\.\n$/);
-      await well('alias', 'create', 'a@example.test', 'alice@example.test');
-      await well('group', 'create', 'all@example.test', '--member', 'a@example.test');
-      const { mailbox, organization, ...shown } = await json('user', 'show', 'a@example.test');
-      assert.deepEqual(shown, {
-        ...{ address: 'alice@example.test', displayName: 'Alice \x07', quotaOctets: 1_610_612_736 },
-        ...{ state: 'active', aliases: ['a@example.test'], groups: ['all@example.test'] },
-      });
-      const table = await well('user', 'list');
-      assert.match(
-        table,
-        /^address +name +quota +state +mailbox\nalice@example\.test +Alice \ufffd +1\.5G +active +/,
-      );
-      assert.equal(
-        await well('user', 'remove', 'alice@example.test'),
-        'Removed the user alice@example.test.\n',
-      );
-      await refused(['user', 'show', 'a@example.test'], 'There is no such user.');
-    });
-
-    it('changes a password', async () => {
-      await well('user', 'create', 'alice@example.test', '--no-password');
-      assert.equal(
-        await well('user', 'password', 'alice@example.test'),
-        'Set the password of alice@example.test.\n',
-      );
-      await refused(['user', 'password', 'bob@example.test'], 'There is no such user.', 'x');
-    });
-
-    for (const [what, input, sentence] of [
-      ['empty', '', 'The password is empty.'],
-      ['of two lines', 'a\nb\n', 'The password has more than one line.'],
-    ] as const) {
-      it(`takes no password that is ${what}`, async () => {
-        const { exitCode, stderr } = await run(['user', 'create', 'alice@example.test'], input);
-        assert.deepEqual([exitCode, stderr], [2, `letterlock: ${sentence}\n`]);
-        assert.deepEqual(await json('user', 'list'), []);
-      });
-    }
-
-    it('imports all users of a file, or none and says why not', async () => {
-      const rows = Array.from({ length: 40 }, (_, n) => `user${n}@example.test,shared,User ${n}`);
-      const file = `address,password,display name\n${rows.join('\n')}\n`;
-      const { stdout } = await run(['user', 'import', '-'], file);
-      assert.equal(stdout, 'Created 40 users.\n');
-      assert.equal((await json('user', 'list', '--domain', 'example.test')).length, 40);
-
-      const header = 'address\n';
-      for (const [bad, sentence] of [
-        ['user7@example.test', 'Line 3: The address exists already.'],
-        ['x@nowhere.test', 'Line 3: There is no such domain.'],
-        ['x+y@example.test', 'Line 3: A user name has no plus sign: what follows one is a sub-address.'],
-        ['x', 'Line 3: that is not an address: local-part@domain is expected.'],
-      ] as const) {
-        await refused(['user', 'import', '-'], sentence, `${header}new@example.test\n${bad}\n`);
-      }
-      await well('group', 'create', 'sales@example.test');
-      const taken = 'Line 3: The address exists already.';
-      await refused(['user', 'import', '-'], taken, `${header}postmaster@example.test\nSales@example.test\n`);
-      assert.equal((await json('user', 'list')).length, 40);
-    });
-
-    it('changes the members of a group', async () => {
-      for (const name of ['alice', 'bob']) await well('user', 'create', `${name}@example.test`);
-      assert.equal(
-        await well('group', 'create', 'all@example.test', '--member', 'alice@example.test'),
-        'Created the group all@example.test with 1 member.\n',
-      );
-      await well('group', 'add', 'all@example.test', 'bob@example.test', 'alice@example.test');
-      assert.deepEqual((await json('group', 'show', 'all@example.test')).members, [
-        'alice@example.test',
-        'bob@example.test',
-      ]);
-      await well('group', 'remove-member', 'all@example.test', 'alice@example.test');
-      const absent = ['group', 'remove-member', 'all@example.test', 'alice@example.test'];
-      await refused(absent, 'The group has no such member.');
-      assert.match(await well('group', 'list'), /^address +name +members\nall@example\.test +- +1\n$/);
-      await well('group', 'remove', 'all@example.test');
-      assert.deepEqual(await json('group', 'list'), []);
-    });
-
-    it('creates, lists, shows and removes aliases', async () => {
-      await well('user', 'create', 'alice@example.test');
-      await well('alias', 'create', 'a@example.test', 'alice@example.test');
-      const [{ organization, ...alias }] = await json('alias', 'list');
-      assert.deepEqual(alias, { address: 'a@example.test', target: 'alice@example.test' });
-      assert.equal((await json('alias', 'show', 'A@example.test')).target, 'alice@example.test');
-      await well('alias', 'remove', 'a@example.test');
-      await refused(['alias', 'show', 'a@example.test'], 'There is no such alias.');
-      await refused(['alias', 'remove', 'a@example.test'], 'There is no such alias.');
-    });
-
-    it('tells whether a server runs', async () => {
-      if (isServed) {
-        assert.equal(await well('health'), 'The server works.\n');
-        assert.deepEqual(await json('health'), { ready: true, pid: process.pid });
-      } else await refused(['health'], 'No server runs on this data directory.');
-    });
+describe('administration', () => {
+  let data: string;
+  let server: { close(): Promise<void> } | null = null;
+  beforeEach(async () => {
+    data = join(await makeScratch('administration'), 'data');
+    server = await startServer(data);
+    await well('org', 'create', 'Example');
+    await well('domain', 'create', 'Example.TEST');
   });
-}
+  afterEach(async () => {
+    await server?.close();
+    await removeScratch(join(data, '..'));
+  });
+
+  const run = (args: readonly string[], input?: string): Promise<CommandEnd> =>
+    runCommand([...args, '--data', data], input);
+  /** @returns Standard output. */
+  async function well(...args: string[]): Promise<string> {
+    const { exitCode, stdout, stderr } = await run(args, 'secret\n');
+    assert.deepEqual([exitCode, stderr], [0, '']);
+    return stdout;
+  }
+  const json = async (...args: string[]) => JSON.parse(await well(...args, '--json'));
+  async function refused(args: readonly string[], sentence: string, input?: string): Promise<void> {
+    const end = await run(args, input);
+    assert.deepEqual(end, { exitCode: 1, stdout: '', stderr: `letterlock: ${sentence}\n` });
+  }
+
+  it('creates, lists, shows and removes organizations', async () => {
+    const [example] = await json('org', 'list');
+    assert.match(example.id, /^m-[0-9a-f]{32}$/);
+    assert.deepEqual(await json('org', 'show', example.id), {
+      ...{ id: example.id, name: 'Example', keyId: null },
+      ...{ domains: ['example.test'], users: 0, groups: 0 },
+    });
+    await refused(['org', 'create', 'Example'], 'An organization of that name exists already.');
+    await refused(['org', 'remove', 'Example'], 'The organization still has domains or users.');
+    await well('domain', 'remove', 'example.test');
+    assert.equal(await well('org', 'remove', 'Example'), 'Removed the organization Example.\n');
+    assert.equal(await well('org', 'list'), '');
+    assert.deepEqual(await json('org', 'list'), []);
+  });
+
+  it('takes the only organization for a new domain, and asks which when there are two', async () => {
+    assert.deepEqual(
+      (await json('domain', 'list')).map(({ name }: { name: string }) => name),
+      ['example.test'],
+    );
+    await well('org', 'create', 'Other');
+    const sentence = 'There are several organizations: name one with --org.';
+    await refused(['domain', 'create', 'other.test'], sentence);
+    await well('domain', 'create', 'other.test', '--org', 'Other');
+    assert.equal((await json('domain', 'list', '--org', 'Other')).length, 1);
+    assert.equal((await json('domain', 'show', 'OTHER.test')).users, 0);
+    await refused(['domain', 'show', 'nowhere.test'], 'There is no such domain.');
+  });
+
+  it('creates a user with the password that is piped in, shows and removes it', async () => {
+    const said = await well(
+      'user',
+      'create',
+      'Alice@example.test',
+      '--name',
+      'Alice \x07',
+      '--quota',
+      '1.5G',
+    );
+    assert.match(said, /^Created the user alice@example\.test, mailbox [0-9a-f]{32}\.\n$/);
+    await well('alias', 'create', 'a@example.test', 'alice@example.test');
+    await well('group', 'create', 'all@example.test', '--member', 'a@example.test');
+    const { mailbox, organization, ...shown } = await json('user', 'show', 'a@example.test');
+    assert.deepEqual(shown, {
+      ...{ address: 'alice@example.test', displayName: 'Alice \x07', quotaOctets: 1_610_612_736 },
+      ...{ state: 'active', aliases: ['a@example.test'], groups: ['all@example.test'] },
+    });
+    const table = await well('user', 'list');
+    assert.match(
+      table,
+      /^address +name +quota +state +mailbox\nalice@example\.test +Alice \ufffd +1\.5G +active +/,
+    );
+    assert.equal(
+      await well('user', 'remove', 'alice@example.test'),
+      'Removed the user alice@example.test.\n',
+    );
+    await refused(['user', 'show', 'a@example.test'], 'There is no such user.');
+  });
+
+  it('changes a password', async () => {
+    await well('user', 'create', 'alice@example.test', '--no-password');
+    assert.equal(
+      await well('user', 'password', 'alice@example.test'),
+      'Set the password of alice@example.test.\n',
+    );
+    await refused(['user', 'password', 'bob@example.test'], 'There is no such user.', 'x');
+  });
+
+  for (const [what, input, sentence] of [
+    ['empty', '', 'The password is empty.'],
+    ['of two lines', 'a\nb\n', 'The password has more than one line.'],
+  ] as const) {
+    it(`takes no password that is ${what}`, async () => {
+      const { exitCode, stderr } = await run(['user', 'create', 'alice@example.test'], input);
+      assert.deepEqual([exitCode, stderr], [2, `letterlock: ${sentence}\n`]);
+      assert.deepEqual(await json('user', 'list'), []);
+    });
+  }
+
+  it('imports all users of a file, or none and says why not', async () => {
+    const rows = Array.from({ length: 40 }, (_, n) => `user${n}@example.test,shared,User ${n}`);
+    const file = `address,password,display name\n${rows.join('\n')}\n`;
+    const { stdout } = await run(['user', 'import', '-'], file);
+    assert.equal(stdout, 'Created 40 users.\n');
+    assert.equal((await json('user', 'list', '--domain', 'example.test')).length, 40);
+
+    const header = 'address\n';
+    for (const [bad, sentence] of [
+      ['user7@example.test', 'Line 3: The address exists already.'],
+      ['x@nowhere.test', 'Line 3: There is no such domain.'],
+      ['x+y@example.test', 'Line 3: A user name has no plus sign: what follows one is a sub-address.'],
+      ['x', 'Line 3: that is not an address: local-part@domain is expected.'],
+    ] as const) {
+      await refused(['user', 'import', '-'], sentence, `${header}new@example.test\n${bad}\n`);
+    }
+    await well('group', 'create', 'sales@example.test');
+    const taken = 'Line 3: The address exists already.';
+    await refused(['user', 'import', '-'], taken, `${header}postmaster@example.test\nSales@example.test\n`);
+    assert.equal((await json('user', 'list')).length, 40);
+  });
+
+  it('changes the members of a group', async () => {
+    for (const name of ['alice', 'bob']) await well('user', 'create', `${name}@example.test`);
+    assert.equal(
+      await well('group', 'create', 'all@example.test', '--member', 'alice@example.test'),
+      'Created the group all@example.test with 1 member.\n',
+    );
+    await well('group', 'add', 'all@example.test', 'bob@example.test', 'alice@example.test');
+    assert.deepEqual((await json('group', 'show', 'all@example.test')).members, [
+      'alice@example.test',
+      'bob@example.test',
+    ]);
+    await well('group', 'remove-member', 'all@example.test', 'alice@example.test');
+    const absent = ['group', 'remove-member', 'all@example.test', 'alice@example.test'];
+    await refused(absent, 'The group has no such member.');
+    assert.match(await well('group', 'list'), /^address +name +members\nall@example\.test +- +1\n$/);
+    await well('group', 'remove', 'all@example.test');
+    assert.deepEqual(await json('group', 'list'), []);
+  });
+
+  it('creates, lists, shows and removes aliases', async () => {
+    await well('user', 'create', 'alice@example.test');
+    await well('alias', 'create', 'a@example.test', 'alice@example.test');
+    const [{ organization, ...alias }] = await json('alias', 'list');
+    assert.deepEqual(alias, { address: 'a@example.test', target: 'alice@example.test' });
+    assert.equal((await json('alias', 'show', 'A@example.test')).target, 'alice@example.test');
+    await well('alias', 'remove', 'a@example.test');
+    await refused(['alias', 'show', 'a@example.test'], 'There is no such alias.');
+    await refused(['alias', 'remove', 'a@example.test'], 'There is no such alias.');
+  });
+
+  it('works alone when no server runs, on the same data', async () => {
+    await well('user', 'create', 'alice@example.test');
+    assert.equal(await well('health'), 'The server works.\n');
+    assert.deepEqual(await json('health'), { ready: true, pid: process.pid });
+    const users = await json('user', 'list');
+    await server!.close();
+    server = null;
+    await refused(['health'], 'No server runs on this data directory.');
+    assert.deepEqual(await json('user', 'list'), users);
+    await refused(['user', 'create', 'x@nowhere.test'], 'There is no such domain.', 'secret');
+    await well('user', 'create', 'bob@example.test');
+    server = await startServer(data);
+    assert.equal((await json('user', 'list')).length, 2);
+  });
+
+  it('has many commands at once, each done or refused', async () => {
+    const names = Array.from({ length: 20 }, (_, n) => `d${n % 10}.example.test`);
+    const ends = await Promise.all(names.map((name) => run(['domain', 'create', name])));
+    assert.equal(ends.filter(({ exitCode }) => exitCode === 0).length, 10);
+    assert.equal((await json('domain', 'list')).length, 11);
+  });
+});
 
 describe('a request that is none of the command line', () => {
   let data: string;

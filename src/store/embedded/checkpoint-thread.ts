@@ -24,7 +24,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { MailboxId, MessageId } from '../../ids.ts';
 import { CHECKPOINT_BATCH_OCTETS, CHECKPOINT_INDEXES, PACK_DEAD_OCTETS } from '../../limits.ts';
-import { type AddedMessage, mailboxesOf } from '../operation.ts';
+import { type AddedMessage, isBirth, mailboxesOf } from '../operation.ts';
 import type {
   CheckpointRange,
   CheckpointReply,
@@ -33,7 +33,14 @@ import type {
   MailboxGarbage,
   MailboxPlaces,
 } from './checkpoint-protocol.ts';
-import { bodyFile, indexFile, mailboxDirectory, snapshotFile, spoolFile } from './layout.ts';
+import {
+  bodyFile,
+  indexFile,
+  mailboxDirectory,
+  mailboxesDirectory,
+  snapshotFile,
+  spoolFile,
+} from './layout.ts';
 import { type PackPlace, type PackRecord, packFile, readPack } from './pack.ts';
 import { PackWriter } from './pack-writer.ts';
 import { openIndexDatabase } from './schema.ts';
@@ -52,6 +59,8 @@ const databases = new Map<MailboxId, DatabaseSync>();
 const writers = new Map<MailboxId, PackWriter>();
 /** Mailboxes that the first half changed, for the second. */
 let touched = new Set<MailboxId>();
+/** Those of them that are new: their files and directories were never synced. */
+let born = new Set<MailboxId>();
 
 parentPort?.on('message', (request: CheckpointRequest) => {
   let reply: CheckpointReply;
@@ -81,6 +90,7 @@ function carryRange(range: CheckpointRange, batch: Batch): void {
   try {
     for (const { operation, blobs } of readRecords(file, range.seed, range.from, range.to)) {
       for (const mailbox of mailboxesOf(operation)) touched.add(mailbox);
+      if (isBirth(operation)) for (const mailbox of mailboxesOf(operation)) born.add(mailbox);
       if (operation.op === 'remove-mailbox') {
         batch.write();
         removeMailbox(operation.mailbox);
@@ -95,7 +105,9 @@ function carryRange(range: CheckpointRange, batch: Batch): void {
 /** Only now, when the indexes know the new places, is anything removed. */
 function settle({ garbage }: Extract<CheckpointRequest, { kind: 'settle' }>): MailboxPlaces[] {
   for (const mailbox of touched) checkpointIndex(mailbox);
+  syncBirths();
   touched = new Set();
+  born = new Set();
   for (const { mailbox, ids } of garbage) removeGarbage(mailbox, ids);
   while (databases.size > CHECKPOINT_INDEXES / 2) closeOldest();
   if (writers.size > CHECKPOINT_INDEXES) writers.clear();
@@ -275,6 +287,17 @@ function checkpointIndex(mailbox: MailboxId): void {
   const snapshot = snapshotFile(dataDirectory, mailbox);
   const age = existsSync(snapshot) ? Date.now() - statSync(snapshot).mtimeMs : Number.POSITIVE_INFINITY;
   if (age >= snapshotIntervalMs) writeSnapshot(database, snapshot);
+}
+
+function syncBirths(): void {
+  const directories = new Set<string>();
+  for (const mailbox of born) {
+    const index = indexFile(dataDirectory, mailbox);
+    if (!existsSync(index)) continue;
+    syncPathSync(index);
+    directories.add(dirname(dirname(index))).add(mailboxesDirectory(dataDirectory));
+  }
+  for (const directory of directories) syncPathSync(directory);
 }
 
 function removeMailbox(mailbox: MailboxId): void {

@@ -3,8 +3,8 @@
  *
  * One process holds the data directory (data-lock.ts); in it, this object owns every mailbox.
  */
-import { existsSync, renameSync, rmSync } from 'node:fs';
-import { copyFile, mkdir, open, readdir, rename, rm, statfs, unlink } from 'node:fs/promises';
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdir, readdir, rm, statfs, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { IntegrityError, type LetterlockError, RefusedError, UnavailableError } from '../../errors.ts';
@@ -20,7 +20,7 @@ import {
 } from '../../limits.ts';
 import type { SealedMessage } from '../../seal/sealed-message.ts';
 import type { DeliverHandle, MaintenanceHandle, OwnerHandle } from '../handles.ts';
-import { type AddedEntry, type AddedMessage, mailboxesOf } from '../operation.ts';
+import { type AddedEntry, type AddedMessage, isBirth, mailboxesOf } from '../operation.ts';
 import type { DeliveryOutcome, FolderRole, Mailbox, MailStore, Placement } from '../types.ts';
 import { AcceptJournal, type CommittedRecord, type SurvivingSegment } from './accept-journal.ts';
 import { Bodies } from './bodies.ts';
@@ -28,17 +28,10 @@ import type { MailboxGarbage, MailboxPlaces } from './checkpoint-protocol.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { EmbeddedMailbox, type MailboxServices } from './embedded-mailbox.ts';
 import { IndexPool } from './index-pool.ts';
-import {
-  indexFile,
-  journalDirectory,
-  mailboxDirectory,
-  mailboxesDirectory,
-  spoolDirectory,
-} from './layout.ts';
+import { indexFile, journalDirectory, mailboxesDirectory, spoolDirectory } from './layout.ts';
 import { MailboxOwner } from './mailbox-owner.ts';
 import { assertSqliteVersion, openIndexDatabase, SCHEMA_VERSION } from './schema.ts';
 import { readRecords, SEGMENT_HEADER_OCTETS } from './segment.ts';
-import { syncDirectory } from './sync.ts';
 
 /** RFC 6154; all subscribed. Drafts and Sent are what clients look for first. */
 const STANDARD_FOLDERS: readonly { readonly path: readonly string[]; readonly role: FolderRole }[] = [
@@ -159,16 +152,8 @@ export class EmbeddedStore implements MailStore {
 
   async createMailbox(owner: OwnerHandle): Promise<void> {
     this.#assertRoom();
-    const directory = mailboxDirectory(this.#data, owner.mailbox);
-    if (!existsSync(indexFile(this.#data, owner.mailbox))) {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
-      const beside = join(directory, 'index.new');
-      await copyFile(this.#template, beside);
-      await syncFile(beside);
-      await rename(beside, indexFile(this.#data, owner.mailbox));
-      for (const path of [directory, dirname(directory), mailboxesDirectory(this.#data)])
-        await syncDirectory(path);
-    }
+    // Not synced: until the checkpoint has, the accept journal can make it anew.
+    this.#makeIndex(owner.mailbox);
     const mailbox = new EmbeddedMailbox(owner, this.#pinOwner(owner.mailbox), this.#services);
     try {
       await mailbox.createStandardFolders(STANDARD_FOLDERS);
@@ -285,6 +270,14 @@ export class EmbeddedStore implements MailStore {
     renameSync(beside, this.#template);
   }
 
+  #makeIndex(mailbox: MailboxId): void {
+    const path = indexFile(this.#data, mailbox);
+    if (existsSync(path)) return;
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    copyFileSync(this.#template, `${path}.new`);
+    renameSync(`${path}.new`, path);
+  }
+
   // --- Committing ---
 
   async #commitDelivery(message: SealedMessage, placed: readonly SealedPlacement[]): Promise<void> {
@@ -347,6 +340,7 @@ export class EmbeddedStore implements MailStore {
     records: readonly CommittedRecord[],
     isReplay: boolean,
   ): Promise<void> {
+    if (isReplay && records.some(({ operation }) => isBirth(operation))) this.#makeIndex(mailbox);
     // A mailbox that was removed meanwhile takes its mail along.
     if (!existsSync(indexFile(this.#data, mailbox))) return;
     const owner = this.#owner(mailbox);
@@ -466,14 +460,5 @@ function assertDeliverable(owner: MailboxOwner, handle: DeliverHandle, octets: n
   }
   if (handle.quotaOctets !== null && owner.plannedOctets + octets > handle.quotaOctets) {
     throw new RefusedError('over-quota', 'The mailbox is over its quota');
-  }
-}
-
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, 'r+');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }
