@@ -11,19 +11,17 @@ export interface DemoLogin {
 export async function writeFirstMessage(file: string, from: string, to: string, now: Date): Promise<void> {
   const domain = from.slice(from.indexOf('@') + 1);
   const lines = [
-    `From: Alice <${from}>`,
-    `To: Bob <${to}>`,
+    `From: ${from}`,
+    `To: ${to}`,
     'Subject: The first message',
     `Date: ${now.toUTCString().replace('GMT', '+0000')}`,
     `Message-ID: <${randomUUID()}@${domain}>`,
     'MIME-Version: 1.0',
     'Content-Type: text/plain; charset=utf-8',
     '',
-    'Hello Bob,',
+    'Hello,',
     '',
-    'Letterlock sealed this message when it arrived, with a key that only your mailbox has.',
-    '',
-    'Alice',
+    'Letterlock sealed this message when it arrived, with a key that only your mailbox opens.',
     '',
   ];
   await writeFile(file, lines.join('\r\n'), { mode: 0o600 });

@@ -9,7 +9,7 @@ import { demoCertificate } from '../tls/demo-authority.ts';
 import { type CommandTable, type OptionValues, UsageError } from './command.ts';
 import { changeDemoPassword, demoAddresses, makeDemoAccounts } from './demo-accounts.ts';
 import { DEFAULT_PORT_BASE, demoConfig, MOST_PORT_BASE } from './demo-config.ts';
-import { readLine, sendLine, writeFirstMessage } from './demo-message.ts';
+import { type DemoLogin, readLine, sendLine, writeFirstMessage } from './demo-message.ts';
 import { type DemoState, generatePassword, readDemoState, writeDemoState } from './demo-state.ts';
 import { awaitGreeting } from './greeting.ts';
 import type { Server } from './serve.ts';
@@ -50,10 +50,10 @@ export const demoCommands: CommandTable = {
         base: demoConfig(wanted.data, wanted.portBase, certificate),
       });
       const [{ openLog }, { serveUntilSignal }] = await Promise.all([
-        import('./logger.ts'),
+        import('../log.ts'),
         import('./run-server.ts'),
       ]);
-      return await serveUntilSignal(config, await openLog(config.logging, 2), async (server) => {
+      return await serveUntilSignal(config, await openLog(config.logging), async (server) => {
         const state = await furnish(server, wanted, before);
         await allAnswer(server, config);
         const ready = await describe(server, config, state, wanted.data, certificate.authorityFile);
@@ -138,23 +138,18 @@ async function allAnswer({ ports }: Server, { listeners }: Config): Promise<void
   );
 }
 
-/** The same for programs and for people. */
+/** The same for programs and for people. Users that an administrator removed are not shown. */
 async function describe(
-  { ports }: Server,
+  { ports, directory }: Server,
   { dataDirectory, logging }: Config,
   { domain, password, users }: DemoState,
   data: string,
   ca: string,
 ): Promise<{ readonly json: object; readonly text: string }> {
-  const addresses = demoAddresses(domain, users ?? 0);
-  const [alice, bob] = addresses.users;
-  const message = join(data, 'first-message.eml');
-  await writeFirstMessage(message, alice, bob, new Date());
-  const { submissions, imaps } = ports;
-  const lines = [
-    submissions === undefined ? null : sendLine(ca, submissions, { address: alice, password }, bob, message),
-    imaps === undefined ? null : readLine(ca, imaps, { address: bob, password }),
-  ].filter((line) => line !== null);
+  const known = new Set(directory.users({ domain }).map(({ address }) => address));
+  const { users: made, group } = demoAddresses(domain, users ?? 0);
+  const addresses = made.filter((address) => known.has(address));
+  const logs = logging.file === null ? [] : [logging.file];
   const json = {
     ready: true,
     pid: process.pid,
@@ -162,32 +157,50 @@ async function describe(
     ports,
     ca,
     domain,
-    users: addresses.users.map((address) => ({ address, password })),
-    group: addresses.group,
+    users: addresses.map((address) => ({ address, password })),
+    group,
     data: dataDirectory,
-    logs: logging.file === null ? [] : [logging.file],
+    logs,
   };
-  const others = addresses.users.length - 2;
-  const more = others === 0 ? '' : ` and ${others} more, ${addresses.users[2]} to ${addresses.users.at(-1)}`;
+  const [first, second, third] = addresses;
+  const more = third === undefined ? '' : ` and ${addresses.length - 2} more, up to ${addresses.at(-1)}`;
   const text = [
     'Letterlock is ready.',
     '',
-    `  ports     ${Object.entries(ports)
+    `  ports      ${Object.entries(ports)
       .map(([name, port]) => `${name} ${port}`)
       .join(', ')}; host localhost`,
-    `  users     ${alice}, ${bob}${more}`,
-    `  password  ${password}`,
-    `  group     ${addresses.group}`,
-    `  authority ${ca}`,
-    `  data      ${dataDirectory}`,
-    ...json.logs.map((file) => `  log       ${file}`),
+    `  users      ${addresses.slice(0, 2).join(', ')}${more}`,
+    `  password   ${password}`,
+    `  group      ${group}`,
+    `  authority  ${ca}`,
+    `  data       ${dataDirectory}`,
+    ...logs.map((file) => `  log        ${file}`),
     '',
-    'In another terminal, send a message from Alice to Bob, and read it as Bob:',
-    '',
-    ...lines,
-    '',
+    ...(first === undefined || second === undefined
+      ? []
+      : await trial(ports, ca, data, { address: first, password }, { address: second, password })),
     'Ctrl-C ends the server and keeps the data.',
     '',
   ].join('\n');
   return { json, text };
+}
+
+/** The lines to try it with, as far as the listeners are there. */
+async function trial(
+  { submissions, imaps }: Server['ports'],
+  ca: string,
+  data: string,
+  from: DemoLogin,
+  to: DemoLogin,
+): Promise<string[]> {
+  const message = join(data, 'first-message.eml');
+  await writeFirstMessage(message, from.address, to.address, new Date());
+  return [
+    `In another terminal, send a message from ${from.address} to ${to.address}, and read it there:`,
+    '',
+    ...(submissions === undefined ? [] : [sendLine(ca, submissions, from, to.address, message)]),
+    ...(imaps === undefined ? [] : [readLine(ca, imaps, to)]),
+    '',
+  ];
 }

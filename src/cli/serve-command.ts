@@ -18,10 +18,10 @@ export const serveCommands: CommandTable = {
     async run({ options }) {
       const config = await loadServerConfig(options);
       const [{ openLog }, { serveUntilSignal }] = await Promise.all([
-        import('./logger.ts'),
+        import('../log.ts'),
         import('./run-server.ts'),
       ]);
-      return await serveUntilSignal(config, await openLog(config.logging, 1));
+      return await serveUntilSignal(config, await openLog(config.logging));
     },
   },
 };

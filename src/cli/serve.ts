@@ -5,7 +5,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { BlockList, isIPv6 } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Config, type ListenerName, roleOf } from '../config/load.ts';
@@ -21,6 +20,7 @@ import { ImapServer } from '../imap/server.ts';
 import { Keyring } from '../keys/keyring.ts';
 import { LocalKeyService } from '../keys/local-service.ts';
 import { ACCOUNT_RETRY_MS } from '../limits.ts';
+import { inNetworks } from '../networks.ts';
 import type { SmtpListener } from '../smtp/edge.ts';
 import { startLmtp } from '../smtp/lmtp.ts';
 import { startMx } from '../smtp/mx.ts';
@@ -34,8 +34,8 @@ import { administer } from './administer.ts';
 
 export interface ServeOptions {
   readonly log: Logger;
-  /** Ends the process at once. Default: exit status 70. */
-  readonly fatal?: (error: unknown) => void;
+  /** Ends the process at once: what the disk holds is not known any more. */
+  readonly fatal: (error: unknown) => void;
 }
 
 /** The parts below the listeners. */
@@ -62,7 +62,7 @@ export interface Server {
  * alone.
  * @throws UnavailableError 'locked-data-directory' when another process has the directory.
  */
-export async function openParts(config: Config, { log, fatal = exit(log) }: ServeOptions): Promise<Parts> {
+export async function openParts(config: Config, { log, fatal }: ServeOptions): Promise<Parts> {
   const closing = new Closing();
   try {
     const lock: DataLock = lockDataDirectory(config.dataDirectory);
@@ -244,13 +244,12 @@ function smtpParts(
     connections: smtp.maxConnections,
     connectionsPerAddress: smtp.maxConnectionsPerAddress,
     idleMs: smtp.idleSeconds * 1000,
-    bannerPauseMs: smtp.bannerDelayMs,
     authservId: smtp.authenticationServiceId,
   };
   const inbound = { ...options, newlines: messages.bareNewlines };
   const plaintextNetworks = config.plaintextAuthNetworks;
   return {
-    mx: (at) => startMx({ ...inbound, ...at }, deps),
+    mx: (at) => startMx({ ...inbound, ...at, bannerPauseMs: smtp.bannerDelayMs }, deps),
     lmtp: (at) => startLmtp({ ...inbound, ...at }, deps),
     submission: (at) => startSubmission({ ...options, plaintextNetworks, ...at }, submission),
     submissions: (at) =>
@@ -282,7 +281,7 @@ function imapServer(
 ): ImapServer {
   const { imap, dataDirectory } = config;
   const spool = { spoolDirectory: spoolDirectory(dataDirectory) };
-  const isPlaintextAllowed = networks(config.plaintextAuthNetworks);
+  const isPlaintextAllowed = inNetworks(config.plaintextAuthNetworks);
   return new ImapServer(
     {
       store: parts.store,
@@ -323,18 +322,6 @@ function imapServer(
   );
 }
 
-function networks(cidrs: readonly string[]): (address: string) => boolean {
-  const list = new BlockList();
-  for (const cidr of cidrs) {
-    const [network, prefix] = cidr.split('/');
-    list.addSubnet(network!, Number(prefix), isIPv6(network!) ? 'ipv6' : 'ipv4');
-  }
-  return (address) => {
-    const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');
-    return list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
-  };
-}
-
 /** Accounts that a crash left half made are finished when the key service lets them. */
 function finishAccounts(accounts: Accounts, log: Logger): { stop(): Promise<void> } {
   let timer: NodeJS.Timeout | null = null;
@@ -356,14 +343,6 @@ function finishAccounts(accounts: Accounts, log: Logger): { stop(): Promise<void
     },
   };
 }
-
-const exit =
-  (log: Logger) =>
-  (error: unknown): void => {
-    log.fatal({ err: error }, 'the server cannot go on');
-    log.flush();
-    process.exit(70);
-  };
 
 /** What was opened, closed in reverse order; each once. */
 class Closing {

@@ -3,12 +3,12 @@
  * Clients that we bend for: Outlook's space after `MAIL FROM:` and Windows Mail's two after `AUTH PLAIN` pass in the package.
  */
 import { randomUUID } from 'node:crypto';
-import { BlockList, isIPv6 } from 'node:net';
 import type { HeaderSection } from '../delivery/header-rules.ts';
 import { formatDate } from '../delivery/trace.ts';
 import { ProtocolError, RefusedError } from '../errors.ts';
 import { SMTP_AUTH_LINE_OCTETS } from '../limits.ts';
 import { fieldValue } from '../message/header.ts';
+import { inNetworks } from '../networks.ts';
 import {
   type Credentials,
   type EdgeDeps,
@@ -47,7 +47,7 @@ export function startSubmission(options: SubmissionOptions, deps: SubmissionDeps
 }
 
 export function submissionPolicy(options: SubmissionOptions, deps: SubmissionDeps): SmtpPolicy<Submitter> {
-  const mayBePlaintext = networks(options.plaintextNetworks ?? []);
+  const mayBePlaintext = inNetworks(options.plaintextNetworks ?? []);
   return {
     name: 'submission',
     newlines: 'repair',
@@ -91,11 +91,3 @@ function notYours(what: string): RefusedError {
 }
 
 /** @throws RangeError for what is no CIDR range; configuration is checked before. */
-function networks(ranges: readonly string[]): (address: string) => boolean {
-  const list = new BlockList();
-  for (const range of ranges) {
-    const [address = '', bits = ''] = range.split('/');
-    list.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4');
-  }
-  return (address) => list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
-}

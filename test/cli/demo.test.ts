@@ -49,6 +49,9 @@ async function startDemo(args: readonly string[], isReady: RegExp): Promise<Demo
   };
 }
 
+const addressesOf = (users: readonly { readonly address: string }[]): string[] =>
+  users.map(({ address }) => address);
+
 describe('the demo', () => {
   let scratch: string;
   let data: string;
@@ -127,12 +130,9 @@ describe('the demo', () => {
   it('leaves removed what was removed', async () => {
     await runProgram(process.execPath, [MAIN, 'user', 'remove', 'u0002@demo.test', '--data', data]);
     const demo = await startDemo(demoArgs('--users', '4', '--json'), /\n/);
-    await demo.stop();
-    const addresses = (await command('user', 'list')).map(({ address }: { address: string }) => address);
-    assert.deepEqual(
-      addresses,
-      ['alice', 'bob', 'u0001', 'u0003', 'u0004'].map((name) => `${name}@demo.test`),
-    );
+    const expected = ['alice', 'bob', 'u0001', 'u0003', 'u0004'].map((name) => `${name}@demo.test`);
+    assert.deepEqual(addressesOf(JSON.parse((await demo.stop()).stdout).users), expected);
+    assert.deepEqual(addressesOf(await command('user', 'list')), expected);
   });
 
   it('goes on where a first start was broken off', async () => {
@@ -140,8 +140,7 @@ describe('the demo', () => {
     await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), users: null }));
     const demo = await startDemo(demoArgs('--users', '2', '--json'), /\n/);
     await demo.stop();
-    const addresses = (await command('user', 'list')).map(({ address }: { address: string }) => address);
-    assert.ok(addresses.includes('u0002@demo.test'));
+    assert.ok(addressesOf(await command('user', 'list')).includes('u0002@demo.test'));
   });
 
   it('takes another password, and lets a configuration file set every key', async () => {
