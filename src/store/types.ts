@@ -75,7 +75,10 @@ export interface StoredMessage extends MessageSummary {
   read(start?: number, end?: number): Promise<Buffer>;
 }
 
-/** What changed in a folder; delivered after it is durable, in commit order. `origin` is what the caller passed. */
+/**
+ * What changed in a folder; told after it is durable, in commit order, and before the call that caused it resolves.
+ * `origin` is what the caller passed.
+ */
 export type FolderChange =
   | { readonly kind: 'added'; readonly uids: readonly Uid[]; readonly origin: unknown }
   | {

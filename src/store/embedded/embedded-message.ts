@@ -2,7 +2,7 @@
  * A message opened for one session: its file key comes from the header (or from what this lease opened before), its
  * digest from beside the header, its octets from the body.
  */
-import { IntegrityError, RefusedError } from '../../errors.ts';
+import { IntegrityError } from '../../errors.ts';
 import type { MailboxId, MessageId, ModSeq, Uid } from '../../ids.ts';
 import type { Lease } from '../../keys/lease.ts';
 import { FILE_KEYS_PER_LEASE, RAW_MESSAGE_OCTETS } from '../../limits.ts';
@@ -138,9 +138,9 @@ function openFileKey(lease: Lease, row: EntryRow, context: MessageContext): Buff
   return key;
 }
 
-/** @throws RefusedError 'nonexistent' when the message was expunged meanwhile. */
+/** @throws IntegrityError 'missing-body' when the message was expunged meanwhile. */
 function sealedParts(row: EntryRow, context: MessageContext): SealedParts {
   const sealed = context.sealed(row.messageKey);
-  if (sealed === null) throw new RefusedError('nonexistent', 'The message was expunged');
+  if (sealed === null) throw new IntegrityError('missing-body', 'The message was expunged');
   return sealed;
 }
