@@ -1,7 +1,6 @@
 /** What the tests of SMTP share: listeners on a real store, real keys and a real directory, and a client of raw octets. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
@@ -18,12 +17,9 @@ import { type SubmissionDeps, type SubmissionOptions, startSubmission } from '..
 import type { EmbeddedStoreOptions } from '../../src/store/embedded/embedded-store.ts';
 import { spoolDirectory } from '../../src/store/embedded/layout.ts';
 import { contents, StoreFixture } from '../store/support.ts';
+import { cert, key } from '../support/certificate.ts';
 
-const certificates = join(import.meta.dirname, '../imap/server');
-export const CERTIFICATE = {
-  cert: readFileSync(join(certificates, 'localhost.cert.pem')),
-  key: readFileSync(join(certificates, 'localhost.key.pem')),
-};
+export const CERTIFICATE = { cert, key };
 
 export const PASSWORD = 'correct horse';
 export const NOW = new Date('2026-11-03T04:05:06Z');

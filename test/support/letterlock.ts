@@ -9,9 +9,10 @@ import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { freePortBase } from './free-ports.ts';
+import { runProgramWell } from './run-program.ts';
 import { makeScratch, removeScratch } from './scratch.ts';
 
-const SCRIPT = resolve(import.meta.dirname, '../../scripts/run');
+const SCRIPTS = resolve(import.meta.dirname, '../../scripts');
 /** What `--port-base` adds to for mx, lmtp, submission, submissions, imap, imaps and http. */
 const PORT_OFFSETS = [25, 24, 587, 465, 143, 993, 80];
 /** A first start makes keys, a certificate and the demo users; argon2 for each is what takes the time. */
@@ -63,6 +64,8 @@ export interface LetterlockOptions {
 }
 
 export interface Letterlock extends Omit<ReadyLine, 'ready'> {
+  /** Runs the command line against this server, with this on its standard input; rejects unless it ends with 0. */
+  administer(command: readonly string[], input?: string): Promise<void>;
   /** SIGTERM; rejects unless the server exits with 0 within 30 s. Removes a temporary data directory. */
   stop(): Promise<void>;
   /** SIGKILL, as a power cut would; the data directory stays, for the next start. */
@@ -83,7 +86,7 @@ export async function startLetterlock(options: LetterlockOptions = {}): Promise<
     args.push('--config', file);
   }
 
-  const child = spawn(SCRIPT, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(join(SCRIPTS, 'run'), args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const killWithUs = (): unknown => child.kill('SIGKILL');
   process.once('exit', killWithUs);
   const exited = once(child, 'exit').then(([code, signal]) => {
@@ -99,6 +102,9 @@ export async function startLetterlock(options: LetterlockOptions = {}): Promise<
 
   return {
     ...ready,
+    async administer(command, input) {
+      await runProgramWell(join(SCRIPTS, 'letterlock'), [...command, '--data', data], input);
+    },
     async stop() {
       child.kill('SIGTERM');
       const deadline = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS);

@@ -65,6 +65,29 @@ export async function receiveMessages(
   }
 }
 
+/**
+ * Waits until INBOX holds a message with this text in it.
+ * @throws AssertionError when it does not within 15 s.
+ */
+export async function receiveMessage(
+  server: Letterlock,
+  user: LetterlockUser,
+  text: string,
+): Promise<Buffer> {
+  const client = await openMailbox(server, user);
+  try {
+    const deadline = performance.now() + ARRIVAL_DEADLINE_MS;
+    while (performance.now() < deadline) {
+      await client.noop();
+      const found = (await messagesIn(client)).find((message) => message.includes(text));
+      if (found !== undefined) return found;
+    }
+    assert.fail('The message did not arrive.');
+  } finally {
+    await client.logout();
+  }
+}
+
 /** Asserts that `received` is `sent` with a block of header lines before it, and returns that block. */
 export function traceBlockOf(received: Buffer, sent: string | Uint8Array): string {
   const octets = Buffer.from(sent);

@@ -1,17 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect as connectTls, createSecureContext, type TLSSocket } from 'node:tls';
 import { after, afterEach, before, describe, it } from 'mocha';
 import type { ImapServerOptions } from '../../../src/imap/server.ts';
 import { message } from '../../store/support.ts';
+import { ca, cert, key } from '../../support/certificate.ts';
 import { Client, ImapFixture } from '../support.ts';
 
-const pem = (name: string) => readFileSync(join(import.meta.dirname, name));
-const ca = pem('localhost.cert.pem');
-const context = createSecureContext({ cert: ca, key: pem('localhost.key.pem') });
+const context = createSecureContext({ cert, key });
 const TLS: Partial<ImapServerOptions> = {
   listeners: [
     { host: '127.0.0.1', port: 0, isImplicitTls: false },
