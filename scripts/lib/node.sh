@@ -22,11 +22,9 @@ pinned_node_version() {
   sed -n "s/^ *\"$package\": \"\([0-9.]*\)\",\{0,1\}$/\1/p" "$root/package.json"
 }
 
-# Not `npm ci`: it demands every platform's optional packages of a registry. This takes versions and integrity from
-# the lock file all the same, and never writes to it.
 install_packages() {
   command -v npm >/dev/null || die 'npm is missing: install Node 20 or later and npm first.'
-  (cd "$root" && npm install --no-save --no-audit --no-fund --loglevel=error) >&2 ||
+  (cd "$root" && npm ci --loglevel=error) >&2 ||
     die 'npm could not install the packages of package-lock.json; its own message is above.'
 }
 
@@ -38,7 +36,6 @@ use_pinned_node() {
   if [ ! -f "$root/node_modules/.package-lock.json" ] ||
     [ "$root/package-lock.json" -nt "$root/node_modules/.package-lock.json" ]; then
     install_packages
-    touch "$root/node_modules/.package-lock.json" # npm leaves its time alone when all was there already
   fi
   export PATH="$root/node_modules/.bin:$PATH"
   # npm passes over an optional package that fails to download without a word; another Node would then run.

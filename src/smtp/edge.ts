@@ -158,6 +158,7 @@ class Edge<P> implements SmtpListener {
   /** The package makes a new envelope object whenever a transaction ends, however it ends. */
   readonly #transactions = new WeakMap<object, OpenTransaction<P>>();
   readonly #sweeper: NodeJS.Timeout;
+  #port = 0;
   #isClosing = false;
 
   constructor(options: EdgeOptions, policy: SmtpPolicy<P>, deps: EdgeDeps) {
@@ -173,15 +174,18 @@ class Edge<P> implements SmtpListener {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
+  /** 0 before `listen`. */
   get port(): number {
-    return (this.#server.server.address() as AddressInfo).port;
+    return this.#port;
   }
 
   /** @throws the system's error when the port cannot be had. */
   async listen(port: number, address: string): Promise<void> {
     // First: the package passes on what happens to the listening socket, and an error that nobody listens to ends us.
     this.#server.on('error', (error: Error) => this.#log.debug({ code: codeOf(error) }, 'connection error'));
-    await once(this.#server.listen(port, address), 'listening');
+    const listening = this.#server.listen(port, address);
+    await once(listening, 'listening');
+    this.#port = (listening.address() as AddressInfo).port;
   }
 
   updateTls(tls: SecureContextOptions): void {

@@ -17,50 +17,37 @@ export interface ReceiveOptions {
  * @throws RefusedError 'too-big' or 'bad-message' (bare CR or LF), UnavailableError 'disk-full', ProtocolError 'cut-short' (the
  *   client left in the middle). The spool stays the caller's to close.
  */
-export function receive(stream: SMTPServerDataStream, options: ReceiveOptions): Promise<void> {
-  const { spool } = options;
-  const scanner = new NewlineScanner(options.newlines);
-  let failure: Error | null = null;
-  let isComplete = false;
-  const fail = (error: Error) => {
-    failure ??= error;
-    stream.resume();
-  };
-  return new Promise((resolve, reject) => {
-    stream.on('data', (chunk: Buffer) => {
-      if (stream.sizeExceeded) {
-        fail(new RefusedError('too-big', 'The message is too large'));
-        if (stream.byteLength > spool.sizeOctets + SMTP_SWALLOW_OCTETS) options.onEndless();
-      }
-      if (failure !== null) return;
-      const kept = scanner.push(chunk);
-      if (options.newlines === 'refuse' && scanner.hasBare) return fail(bareNewline());
-      const wait = spool.take(kept);
-      if (wait === null) return;
-      stream.pause();
-      wait.then(() => stream.resume(), fail);
-    });
-    stream.on('end', () => {
-      isComplete = true;
-      const rest = scanner.end();
-      if (options.newlines === 'refuse' && scanner.hasBare) failure ??= bareNewline();
-      if (failure !== null) reject(failure);
-      else if (rest === null) spool.end().then(resolve, reject);
-      else finish(spool, rest).then(resolve, reject);
-    });
-    const left = () => {
-      if (!isComplete) reject(new ProtocolError('The connection ended within the message', 'cut-short'));
-    };
-    stream.on('error', left);
-    stream.on('close', left);
-  });
+export async function receive(stream: SMTPServerDataStream, options: ReceiveOptions): Promise<void> {
+  const { spool, newlines } = options;
+  const scanner = new NewlineScanner(newlines);
+  /** What the client is told once it has sent everything. */
+  let failure: unknown = null;
+  for await (const chunk of whole(stream)) {
+    if (stream.sizeExceeded) {
+      failure ??= new RefusedError('too-big', 'The message is too large');
+      if (stream.byteLength > spool.sizeOctets + SMTP_SWALLOW_OCTETS) options.onEndless();
+    }
+    if (failure !== null) continue;
+    const kept = scanner.push(chunk);
+    if (newlines === 'refuse' && scanner.hasBare) failure = bareNewline();
+    else failure = (await spool.take(kept)?.catch((error: unknown) => error)) ?? null;
+  }
+  const rest = scanner.end();
+  if (newlines === 'refuse' && scanner.hasBare) failure ??= bareNewline();
+  if (failure !== null) throw failure;
+  if (rest !== null) await spool.take(rest);
+  await spool.end();
+}
+
+/** Iterated and not listened to: a paused stream emits 'end' while its last chunk is still being written. */
+async function* whole(stream: SMTPServerDataStream): AsyncGenerator<Buffer> {
+  try {
+    yield* stream;
+  } catch (cause) {
+    throw new ProtocolError('The connection ended within the message', 'cut-short', cause);
+  }
 }
 
 function bareNewline(): RefusedError {
   return new RefusedError('bad-message', 'The message has a CR or LF that is not part of a CRLF');
-}
-
-async function finish(spool: Spool, rest: Buffer): Promise<void> {
-  await spool.take(rest);
-  await spool.end();
 }

@@ -7,16 +7,17 @@ import { traceBlockOf } from '../support/mailbox.ts';
 import { runProgram, runProgramWell } from '../support/run-program.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';
 
-const MESSAGE =
-  'From: carol@elsewhere.test\r\nTo: alice@demo.test\r\nSubject: by curl\r\n' +
-  'Date: Mon, 23 Nov 2026 10:00:00 +0000\r\nMessage-ID: <curl@elsewhere.test>\r\n\r\nA b\u00f6dy.\r\n.\r\nAnd a dot.\r\n';
+const messageFrom = (author: string): string =>
+  `From: ${author}\r\nTo: alice@demo.test\r\nSubject: by curl\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\n` +
+  'Message-ID: <curl@elsewhere.test>\r\n\r\nA b\u00f6dy.\r\n.\r\nAnd a dot.\r\n';
+const MESSAGE = messageFrom('carol@elsewhere.test');
 
 describe('curl', () => {
   let server: Letterlock;
   let scratch: string;
   before(async () => {
-    server = await startLetterlock();
     scratch = await makeScratch('curl');
+    server = await startLetterlock();
   });
   after(async () => {
     await server?.stop();
@@ -29,16 +30,17 @@ describe('curl', () => {
   };
   const curl = (...args: string[]) =>
     runProgramWell('curl', ['--silent', '--show-error', '--cacert', server.ca, ...args]);
-  const send = (url: string, ...args: string[]) =>
+  const send = (message: string, url: string, ...args: string[]) =>
     runProgram(
       'curl',
       ['--silent', '--show-error', '--cacert', server.ca, '--upload-file', '-', '--url', url, ...args],
-      MESSAGE,
+      message,
     );
   const imaps = (path: string): string => `imaps://localhost:${server.ports.imaps}/${path}`;
 
   it('reads back octet for octet what it sent to the MX listener, over STARTTLS', async () => {
     const { exitCode, stderr } = await send(
+      MESSAGE,
       `smtp://localhost:${server.ports.mx}`,
       ...['--ssl-reqd', '--mail-from', 'carol@elsewhere.test', '--mail-rcpt', 'alice@demo.test'],
     );
@@ -55,12 +57,28 @@ describe('curl', () => {
 
   it('submits over implicit TLS to another user of the domain', async () => {
     const { address } = server.users[1]!;
+    const sender = server.users[0]!.address;
+    const message = messageFrom(sender);
     const { exitCode, stderr } = await send(
+      message,
+      `smtps://localhost:${server.ports.submissions}`,
+      ...login(0),
+      ...['--mail-from', sender, '--mail-rcpt', address],
+    );
+    assert.equal(exitCode, 0, stderr);
+    const { stdout } = await curl('--url', imaps('INBOX;UID=1'), ...login(1));
+    traceBlockOf(stdout, message);
+  });
+
+  it('may not submit a message whose From names somebody else', async () => {
+    const { address } = server.users[1]!;
+    const { exitCode } = await send(
+      MESSAGE,
       `smtps://localhost:${server.ports.submissions}`,
       ...login(0),
       ...['--mail-from', server.users[0]!.address, '--mail-rcpt', address],
     );
-    assert.equal(exitCode, 0, stderr);
+    assert.equal(exitCode, 8); // CURLE_WEIRD_SERVER_REPLY: not 250 after DATA
     const { stdout } = await curl('--url', imaps('INBOX'), '--request', 'UID SEARCH ALL', ...login(1));
     assert.equal(stdout.toString(), '* SEARCH 1\r\n');
   });

@@ -173,9 +173,17 @@ describe('imapflow', () => {
     await other.logout();
   });
 
-  it('is told the quota', async () => {
-    const quota = await client.getQuota('INBOX');
+  it('is told the quota, and by APPEND that a message goes beyond it', async () => {
+    const user = { address: `dora@${server.domain}`, password: 'quota' };
+    await server.administer(['user', 'create', user.address, '--quota', '1M'], `${user.password}\n`);
+    const limited = await openMailbox(server, user);
+    await limited.append('INBOX', MESSAGE);
+    const quota = await limited.getQuota('INBOX');
     assert.ok(quota);
-    assert.ok(quota.storage!.usage! > 0);
+    assert.equal(quota.storage!.limit, 1024 ** 2);
+    assert.equal(quota.storage!.usage, 1024); // its size, in units of 1,024
+    const large = MESSAGE.padEnd(1024 ** 2, '\r\n');
+    await assert.rejects(limited.append('INBOX', large), { serverResponseCode: 'OVERQUOTA' });
+    await limited.logout();
   });
 });

@@ -24,8 +24,8 @@ describe('mbsync', () => {
   let mbsync: Mbsync;
 
   before(async () => {
-    server = await startLetterlock();
     scratch = await makeScratch('mbsync');
+    server = await startLetterlock();
     client = await openMailbox(server, server.users[0]!);
     mbsync = await makeMbsync(server, server.users[0]!, scratch);
     for (let index = 1; index <= MESSAGES; index++) await client.append('INBOX', message(index));
@@ -113,6 +113,15 @@ describe('mbsync', () => {
     assert.ok(found);
     assert.equal(found.envelope!.subject, 'number 1000');
     assert.ok(found.flags!.has('\\Seen'));
+  });
+
+  it('downloads a folder that was made on the server', async () => {
+    await client.mailboxCreate('Steuer/2026');
+    await client.append('Steuer/2026', message(2000), ['\\Flagged']);
+    await mbsync.run();
+    const path = await fileOf(2000, 'Steuer/2026');
+    assert.match(path, /:2,F$/);
+    assert.equal(await messageIn(path), message(2000));
   });
 
   it('finds nothing to do when nothing has changed', async () => {

@@ -69,10 +69,10 @@ describe('loop detection', () => {
   const received = (count: number) =>
     parseHeader(Buffer.from('RECEIVED : from a\r\n\tby b\r\n'.repeat(count)));
 
-  it(`takes a message with ${RECEIVED_FIELDS} Received fields and refuses one with more`, () => {
-    refuseLoop(received(RECEIVED_FIELDS));
+  it(`refuses a message with ${RECEIVED_FIELDS} Received fields, and takes one with fewer`, () => {
+    refuseLoop(received(RECEIVED_FIELDS - 1));
     assert.throws(
-      () => refuseLoop(received(RECEIVED_FIELDS + 1)),
+      () => refuseLoop(received(RECEIVED_FIELDS)),
       (error) => error instanceof RefusedError && error.code === 'mail-loop',
     );
   });

@@ -1,18 +1,21 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { RefusedError, UnavailableError } from '../../../src/errors.ts';
+import { readPack } from '../../../src/store/embedded/pack.ts';
 import { message } from '../../store/support.ts';
 import { ImapFixture } from '../support.ts';
 
-/** Flips a bit in every stored body of about this many octets. */
+/** Flips a bit in every packed body of at least this many octets. */
 function damage(directory: string, least: number, at: (size: number) => number): void {
   for (const name of readdirSync(join(directory, 'mailboxes'), { recursive: true, encoding: 'utf8' })) {
     const path = join(directory, 'mailboxes', name);
-    if (!/cur\/..\/[0-9a-f]{32}$/.test(path) || statSync(path).size < least) continue;
+    if (!path.endsWith('.pack')) continue;
     const octets = readFileSync(path);
-    octets[at(octets.length)]! ^= 1;
+    for (const { body, place } of readPack(path, 1)) {
+      if (body !== null && body.length >= least) octets[place.bodyOffset + at(body.length)]! ^= 1;
+    }
     writeFileSync(path, octets);
   }
 }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { connect as connectTls, createSecureContext, type TLSSocket } from 'node:tls';
 import { after, afterEach, before, describe, it } from 'mocha';
 import type { ImapServerOptions } from '../../../src/imap/server.ts';
