@@ -8,11 +8,11 @@ import type { MailboxId, OrganizationId } from '../ids.ts';
 import { LARGE_MESSAGES_AT_ONCE, RAW_MESSAGE_OCTETS } from '../limits.ts';
 import type { SealedMessage } from '../seal/sealed-message.ts';
 import type { MailStore, Placement } from '../store/types.ts';
+import { yieldingTo } from '../yielding.ts';
 import { type Acceptance, acceptStream, acceptWhole } from './acceptance.ts';
 import { Gate } from './gate.ts';
 import { discardSealed, type SealOptions, sealMessage } from './seal-message.ts';
 import type { Spool } from './spool.ts';
-import { yieldingTo } from './yielding.ts';
 
 export interface Delivery {
   /** Complete. Stays the caller's, who closes it. */

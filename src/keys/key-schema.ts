@@ -1,9 +1,6 @@
 /** The tables of keys.db, how one version becomes the next, and the settings of SQLite that the key store rests on. */
 import type { DatabaseSync } from 'node:sqlite';
-import { IntegrityError, UnavailableError } from '../errors.ts';
-
-/** The first version with the fix for corruption when a WAL is reset while another connection writes. */
-const OLDEST_SQLITE = [3, 51, 3] as const;
+import { configure, migrate, type Setting } from '../sqlite.ts';
 
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE organization_key (
@@ -38,46 +35,18 @@ const MIGRATIONS: readonly string[] = [
    CREATE UNIQUE INDEX mailbox_key_current ON mailbox_key (mailbox) WHERE state = 'current';`,
 ];
 
-/** @throws UnavailableError when `version` is older than the first whose WAL we trust. */
-export function refuseOldSqlite(version: string): void {
-  const parts = version.split('.').map(Number);
-  for (const [index, oldest] of OLDEST_SQLITE.entries()) {
-    const part = parts[index] ?? 0;
-    if (part > oldest) return;
-    if (part < oldest) {
-      throw new UnavailableError('busy', `SQLite ${OLDEST_SQLITE.join('.')} or later is needed.`);
-    }
-  }
-}
+/** What durability and secrecy rest on. */
+const SETTINGS: readonly Setting[] = [
+  ['journal_mode', 'WAL', 'wal'],
+  ['synchronous', 'FULL', 2],
+  ['secure_delete', 'ON', 1],
+  ['temp_store', 'MEMORY', 2],
+  ['mmap_size', '0', 0],
+  ['foreign_keys', 'ON', 1],
+];
 
-/** Sets what durability and secrecy rest on, and reads each back: SQLite ignores a pragma that it does not know. */
-export function configure(database: DatabaseSync): void {
-  const settings = [
-    ['journal_mode', 'WAL', 'wal'],
-    ['synchronous', 'FULL', 2],
-    ['secure_delete', 'ON', 1],
-    ['temp_store', 'MEMORY', 2],
-    ['mmap_size', '0', 0],
-    ['foreign_keys', 'ON', 1],
-  ] as const;
-  for (const [name, value, expected] of settings) {
-    database.exec(`PRAGMA ${name} = ${value}`);
-    const row = database.prepare(`PRAGMA ${name}`).get();
-    // Built without memory mapping, SQLite answers mmap_size with no row.
-    const actual = row === undefined && name === 'mmap_size' ? 0 : row?.[name];
-    if (actual !== expected)
-      throw new UnavailableError('busy', `SQLite does not set ${name} for the key store.`);
-  }
-}
-
-/** @throws IntegrityError 'format' when a later version wrote the file. */
-export function migrate(database: DatabaseSync): void {
-  const version = database.prepare('PRAGMA user_version').get()?.['user_version'] as number;
-  if (version > MIGRATIONS.length) {
-    throw new IntegrityError('format', 'The key store was written by a later version of Letterlock.');
-  }
-  for (const [index, sql] of MIGRATIONS.entries()) {
-    if (index < version) continue;
-    database.exec(`BEGIN IMMEDIATE; ${sql} PRAGMA user_version = ${index + 1}; COMMIT;`);
-  }
+/** @throws UnavailableError when a setting does not hold; IntegrityError 'format' when a later version wrote the file. */
+export function prepareKeyDatabase(database: DatabaseSync): void {
+  configure(database, SETTINGS);
+  migrate(database, MIGRATIONS);
 }

@@ -11,8 +11,9 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { IntegrityError, RefusedError, UnavailableError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import type { RecipientType } from '../seal/recipient.ts';
+import { refuseOldSqlite } from '../sqlite.ts';
 import type { EncryptionContext } from './context.ts';
-import { configure, migrate, refuseOldSqlite } from './key-schema.ts';
+import { prepareKeyDatabase } from './key-schema.ts';
 
 /** `pending`: not yet proven, never shown to a sender. `current`: mail is sealed to it. */
 export type KeyState = 'pending' | 'current';
@@ -77,13 +78,12 @@ export class KeyStore {
    *   UnavailableError 'busy' when this SQLite is too old or does not keep its promises.
    */
   static open(path: string): KeyStore {
-    refuseOldSqlite(process.versions.sqlite ?? '0');
+    refuseOldSqlite();
     // SQLite makes its files readable for all; the WAL takes over the database's mode.
     closeSync(openSync(path, 'a', 0o600));
     const database = new DatabaseSync(path, { timeout: 0 });
     try {
-      configure(database);
-      migrate(database);
+      prepareKeyDatabase(database);
       return new KeyStore(path, database);
     } catch (error) {
       database.close();

@@ -1,11 +1,11 @@
 /** Who receives here: from an address of the envelope to mailboxes that can be delivered to. Needs no secret. */
 import { hasRoomForSome } from '../delivery/deliver.ts';
-import { yieldingTo } from '../delivery/yielding.ts';
 import type { LocalMailbox, Resolution } from '../directory/types.ts';
 import { RefusedError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import type { DeliverHandle } from '../store/handles.ts';
 import type { MailStore, Placement } from '../store/types.ts';
+import { yieldingTo } from '../yielding.ts';
 
 export interface RecipientDeps {
   /** `address` is `local-part@domain`, or `postmaster` alone (RFC 5321 §4.5.1). */

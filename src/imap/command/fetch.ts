@@ -3,11 +3,11 @@ import { IntegrityError, ProtocolError, UnavailableError } from '../../errors.ts
 import type { Uid } from '../../ids.ts';
 import { IMAP_SEEN_BATCH } from '../../limits.ts';
 import { Flag } from '../../store/types.ts';
+import { yieldingTo } from '../../yielding.ts';
 import type { FetchCommand } from '../wire/ast.ts';
 import { type CommandContext, type CommandSpec, no, ok, SELECTED } from './context.ts';
 import { type FetchPlan, planFetch } from './fetch-plan.ts';
 import { indexResponse, writeResponse } from './fetch-response.ts';
-import { yieldingTo } from './yielding.ts';
 
 export const fetch: CommandSpec<FetchCommand> = {
   states: SELECTED,

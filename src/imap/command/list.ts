@@ -1,6 +1,7 @@
 /** LIST, RFC 9051 §6.3.9: RFC 3501's, LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819), SPECIAL-USE (RFC 6154). */
 import { ProtocolError } from '../../errors.ts';
 import type { FolderInfo } from '../../store/types.ts';
+import { yieldingTo } from '../../yielding.ts';
 import type { ListCommand } from '../wire/ast.ts';
 import { printMailbox } from '../wire/printer.ts';
 import { AUTHENTICATED, type CommandContext, type CommandSpec, ok } from './context.ts';
@@ -8,7 +9,6 @@ import { DELIMITER, nameOf } from './folder-name.ts';
 import { type ListPattern, listPattern } from './list-pattern.ts';
 import { attributeOfRole } from './special-use.ts';
 import { writeStatus } from './status.ts';
-import { yieldingTo } from './yielding.ts';
 
 /** A name to list; `info` is null for a subscribed name without a folder. */
 interface Candidate {

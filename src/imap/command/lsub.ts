@@ -1,11 +1,12 @@
 /** LSUB, RFC 3501 §6.3.9, and XLIST, the forerunner of SPECIAL-USE that Outlook 2013 and 2016 ask for. */
+
+import { yieldingTo } from '../../yielding.ts';
 import type { LsubCommand } from '../wire/ast.ts';
 import { printMailbox } from '../wire/printer.ts';
 import { AUTHENTICATED, type CommandContext, type CommandSpec, ok } from './context.ts';
 import { DELIMITER, nameOf } from './folder-name.ts';
 import { attributesOf } from './list.ts';
 import { type ListPattern, listPattern } from './list-pattern.ts';
-import { yieldingTo } from './yielding.ts';
 
 export const lsub: CommandSpec<LsubCommand> = {
   states: AUTHENTICATED,

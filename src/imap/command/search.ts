@@ -1,13 +1,13 @@
 /** SEARCH, RFC 3501 §6.4.4; RETURN options (ESEARCH), RFC 4731; MODSEQ, RFC 7162 §3.1.5 and §3.1.6. */
 import { IntegrityError, ProtocolError } from '../../errors.ts';
 import type { Uid } from '../../ids.ts';
+import { yieldingTo } from '../../yielding.ts';
 import type { SearchCommand, SearchKey } from '../wire/ast.ts';
 import { printString } from '../wire/printer.ts';
 import { printSequenceSet, sequenceSetOf } from '../wire/sequence-set.ts';
 import { type CommandContext, type CommandSpec, ok, SELECTED } from './context.ts';
 import { type Candidate, compileSearch, type SearchTest } from './search-key.ts';
 import { SearchedMessage } from './searched-message.ts';
-import { yieldingTo } from './yielding.ts';
 
 export const search: CommandSpec<SearchCommand> = {
   states: SELECTED,

@@ -9,7 +9,7 @@ import {
   searchSources,
 } from '../../message/text.ts';
 import type { StoredMessage } from '../../store/types.ts';
-import type { Slice } from './yielding.ts';
+import type { Slice } from '../../yielding.ts';
 
 export class SearchedMessage {
   readonly #message: StoredMessage;

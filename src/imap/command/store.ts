@@ -1,12 +1,12 @@
 /** STORE, RFC 9051 §6.4.6; UNCHANGEDSINCE, RFC 7162 §3.1.3. */
 import type { ModSeq, Uid } from '../../ids.ts';
 import type { FlagChange } from '../../store/types.ts';
+import { yieldingTo } from '../../yielding.ts';
 import type { StoreCommand } from '../wire/ast.ts';
 import { modifiedCode } from '../wire/response-code.ts';
 import { type CommandContext, type CommandSpec, no, ok, SELECTED } from './context.ts';
 import { flagsResponse, parseFlags } from './flags.ts';
 import { writableFolder } from './read-only.ts';
-import { yieldingTo } from './yielding.ts';
 
 export const store: CommandSpec<StoreCommand> = {
   states: SELECTED,

@@ -9,6 +9,7 @@ import { RefusedError } from '../../errors.ts';
 import type { FolderId } from '../../ids.ts';
 import { IMAP_BAD_COMMANDS, IMAP_FAILED_LOGINS, IMAP_PREAUTH_BAD_COMMANDS } from '../../limits.ts';
 import type { FolderChange, FolderInfo, Mailbox } from '../../store/types.ts';
+import { yieldingTo } from '../../yielding.ts';
 import { announcedCapabilities } from '../command/capability.ts';
 import type {
   CommandContext,
@@ -23,7 +24,6 @@ import type {
 import { BrokenLiteral } from '../command/fetch-response.ts';
 import { flagsResponse, SYSTEM_FLAGS } from '../command/flags.ts';
 import { commandSpec } from '../command/table.ts';
-import { yieldingTo } from '../command/yielding.ts';
 import type { Command } from '../wire/ast.ts';
 import { printContinuation, printFlagList, printStatusResponse } from '../wire/printer.ts';
 import { capabilityCode, permanentFlagsCode } from '../wire/response-code.ts';

@@ -13,12 +13,13 @@ import {
   DISK_CHECK_MS,
   DISK_RESERVE_OCTETS,
   IDLE_MAILBOX_OWNERS,
+  JOURNAL_RECORD_OCTETS,
   JOURNAL_SEGMENT_OCTETS,
-  LOOP_SLICE_MS,
   OPEN_INDEXES,
   SNAPSHOT_INTERVAL_MS,
 } from '../../limits.ts';
 import type { SealedMessage } from '../../seal/sealed-message.ts';
+import { yieldingTo } from '../../yielding.ts';
 import type { DeliverHandle, MaintenanceHandle, OwnerHandle } from '../handles.ts';
 import { type AddedEntry, type AddedMessage, isBirth, mailboxesOf } from '../operation.ts';
 import type { DeliveryOutcome, FolderRole, Mailbox, MailStore, Placement } from '../types.ts';
@@ -45,6 +46,8 @@ const STANDARD_FOLDERS: readonly { readonly path: readonly string[]; readonly ro
 
 const GARBAGE_BATCH = 1_000;
 const REPLAY_GROUP = 256;
+/** More than one entry of an operation takes as JSON. */
+const OPERATION_ENTRY_OCTETS = 512;
 const PLACES_AT_ONCE = 256;
 const EMPTY = Buffer.alloc(0);
 
@@ -115,7 +118,7 @@ export class EmbeddedStore implements MailStore {
     this.#assertRoom();
     const outcomes = new Map<MailboxId, DeliveryOutcome>();
     const accepted: SealedPlacement[] = [];
-    let sliceEnd = performance.now() + LOOP_SLICE_MS;
+    const slice = yieldingTo();
     try {
       for (const placement of placements) {
         const { handle } = placement;
@@ -131,10 +134,8 @@ export class EmbeddedStore implements MailStore {
         } catch (error) {
           outcomes.set(handle.mailbox, { mailbox: handle.mailbox, error: error as LetterlockError });
         }
-        if (performance.now() > sliceEnd) {
-          await nextTurn();
-          sliceEnd = performance.now() + LOOP_SLICE_MS;
-        }
+        const wait = slice.pause();
+        if (wait !== undefined) await wait;
       }
       const placed = accepted.filter(({ header }) => header !== EMPTY);
       if (placed.length > 0) await this.#commitDelivery(message, placed);
@@ -282,6 +283,7 @@ export class EmbeddedStore implements MailStore {
 
   async #commitDelivery(message: SealedMessage, placed: readonly SealedPlacement[]): Promise<void> {
     this.#journal.assertRoom();
+    assertFitsRecord(message, placed, this.#options.segmentOctets ?? JOURNAL_SEGMENT_OCTETS);
     // From here to `append` nothing waits: numbers are taken in the order in which the journal records them.
     const blobs: Buffer[] = [];
     const addBlob = (blob: Buffer): number => blobs.push(blob) - 1;
@@ -324,13 +326,11 @@ export class EmbeddedStore implements MailStore {
         else list.push(record);
       }
     }
-    let sliceEnd = performance.now() + LOOP_SLICE_MS;
+    const slice = yieldingTo();
     for (const [mailbox, list] of byMailbox) {
       await this.#applyToMailbox(mailbox, list, isReplay);
-      if (performance.now() > sliceEnd) {
-        await nextTurn();
-        sliceEnd = performance.now() + LOOP_SLICE_MS;
-      }
+      const wait = slice.pause();
+      if (wait !== undefined) await wait;
     }
     this.#checkpointer.nudge();
   }
@@ -449,6 +449,22 @@ export class EmbeddedStore implements MailStore {
   async #lookAtDisk(): Promise<void> {
     const { bavail, bsize } = await statfs(this.#data);
     this.#isDiskFull = bavail * bsize < (this.#options.diskReserveOctets ?? DISK_RESERVE_OCTETS);
+  }
+}
+
+/**
+ * One record takes all recipients or none. What does not fit has a digest of many kilobytes and thousands of recipients.
+ * @throws RefusedError 'too-big'.
+ */
+function assertFitsRecord(
+  { body }: SealedMessage,
+  placed: readonly SealedPlacement[],
+  segmentOctets: number,
+): void {
+  let octets = body.kind === 'memory' ? body.octets.length : 0;
+  for (const { header, digest } of placed) octets += header.length + digest.length + OPERATION_ENTRY_OCTETS;
+  if (octets > Math.min(JOURNAL_RECORD_OCTETS, segmentOctets) - OPERATION_ENTRY_OCTETS) {
+    throw new RefusedError('too-big', 'The message has too many parts for so many recipients');
   }
 }
 

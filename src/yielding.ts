@@ -1,6 +1,6 @@
 /** Long loops give the event loop its turn: nothing may hold it longer than 20 ms. */
 import { setImmediate } from 'node:timers/promises';
-import { LOOP_SLICE_MS } from '../limits.ts';
+import { LOOP_SLICE_MS } from './limits.ts';
 
 export interface Slice {
   /** Resolves at once, or after other work had its turn when LOOP_SLICE_MS have passed since it last had. */
