@@ -12,7 +12,6 @@ import { Deliverer } from '../delivery/deliver.ts';
 import { discardSealed, sealMessage } from '../delivery/seal-message.ts';
 import { MemoryBudget } from '../delivery/spool.ts';
 import { Accounts } from '../directory/accounts.ts';
-import { canonicalAddress, withoutDetail } from '../directory/address.ts';
 import { Authenticator } from '../directory/authenticator.ts';
 import { Directory } from '../directory/directory.ts';
 import { type ClientSettings, startHttp } from '../http/server.ts';
@@ -67,10 +66,10 @@ export async function openParts(config: Config, { log, fatal }: ServeOptions): P
   try {
     const lock: DataLock = lockDataDirectory(config.dataDirectory);
     closing.add(() => lock.release());
-    const keyring = await openKeyring(config, log);
-    closing.add(() => keyring.close());
     const directory = Directory.open(join(config.dataDirectory, 'directory.db'));
     closing.add(() => directory.close());
+    const keyring = await openKeyring(config, directory, log);
+    closing.add(() => keyring.close());
     const store = await EmbeddedStore.open({
       dataDirectory: config.dataDirectory,
       fatal,
@@ -79,6 +78,7 @@ export async function openParts(config: Config, { log, fatal }: ServeOptions): P
     });
     closing.add(() => store.close());
     const accounts = new Accounts({ directory, keyring, store });
+    closing.add(() => accounts.idle());
     return { keyring, directory, accounts, store, close: () => closing.run() };
   } catch (error) {
     await closing.run();
@@ -124,7 +124,7 @@ export async function serve(config: Config, options: ServeOptions): Promise<Serv
   }
 }
 
-async function openKeyring(config: Config, log: Logger): Promise<Keyring> {
+async function openKeyring(config: Config, directory: Directory, log: Logger): Promise<Keyring> {
   const { keys, keysDirectory } = config;
   // A new root key opens nothing that the old one wrapped: one is made only where there are no wrapped keys yet.
   const isNew = !existsSync(join(keysDirectory, 'keys.db'));
@@ -136,6 +136,7 @@ async function openKeyring(config: Config, log: Logger): Promise<Keyring> {
     context: keys.context,
     recipientType: keys.recipientType,
     bootId: `${Date.now().toString(36)}-${randomBytes(4).toString('hex')}`,
+    secondPin: (organization) => directory.directoryKey(organization),
     leaseTimes: { idleMs: keys.leaseIdleSeconds * 1000, absoluteMs: keys.leaseAbsoluteSeconds * 1000 },
     log,
   });
@@ -152,12 +153,16 @@ async function listen(
   const authenticator = new Authenticator({ directory: parts.directory });
   const graceMs = config.shutdownSeconds * 1000;
 
+  // All stop at once: one that drains must not let another go on accepting.
+  const listeners: (() => Promise<void>)[] = [];
+  closing.add(() => Promise.all(listeners.map((close) => close())));
+
   const smtp = smtpParts(config, parts, certificate, authenticator, log);
   for (const [name, start] of Object.entries(smtp)) {
     const at = listenerOf(config, name as ListenerName);
     if (at === null) continue;
     const listener = await start({ address: at.host, port: at.port });
-    closing.add(() => listener.close(graceMs));
+    listeners.push(() => listener.close(graceMs));
     certificate?.onChange((options) => listener.updateTls(options));
     ports[name as ListenerName] = listener.port;
   }
@@ -165,7 +170,7 @@ async function listen(
   const imapNames = (['imap', 'imaps'] as const).filter((name) => listenerOf(config, name) !== null);
   const imap = imapServer(config, parts, certificate, authenticator, log, imapNames);
   const imapPorts = await imap.listen();
-  closing.add(() => imap.close(graceMs));
+  listeners.push(() => imap.close(graceMs));
   for (const [index, name] of imapNames.entries()) ports[name] = imapPorts[index]!;
 
   const http = listenerOf(config, 'http');
@@ -175,7 +180,7 @@ async function listen(
       { name: 'keys', isReady: () => parts.keyring.canUseKeys },
     ];
     const listener = await startHttp({ ...http, clients: clientSettings(config, ports) }, { probes, log });
-    closing.add(() => listener.close());
+    listeners.push(() => listener.close());
     ports.http = listener.port;
   }
   return ports;
@@ -234,7 +239,10 @@ function smtpParts(
       username: string;
       password: string;
       remoteAddress: string;
-    }) => submitter((await authenticator.authenticate(username, password, remoteAddress)).addresses),
+    }): Promise<Submitter> => {
+      const { userId } = await authenticator.authenticate(username, password, remoteAddress);
+      return { owns: (address) => parts.directory.maySendAs(userId, address) };
+    },
   };
   const options = {
     host: config.hostname,
@@ -254,20 +262,6 @@ function smtpParts(
     submission: (at) => startSubmission({ ...options, plaintextNetworks, ...at }, submission),
     submissions: (at) =>
       startSubmission({ ...options, plaintextNetworks, ...at, isTlsImplicit: true }, submission),
-  };
-}
-
-/** A user may send as any of its addresses, and as a sub-address of one. */
-function submitter(addresses: readonly string[]): Submitter {
-  return {
-    owns: (text) => {
-      const address = canonicalAddress(text);
-      if (address === null) return false;
-      return (
-        addresses.includes(address.address) ||
-        addresses.includes(`${withoutDetail(address.localPart)}@${address.domain}`)
-      );
-    },
   };
 }
 
@@ -297,7 +291,7 @@ function imapServer(
           address: remoteAddress,
           reason: 'login',
         });
-        return { owner, userId };
+        return { owner, userId: String(userId) };
       },
       sealMessage: (source) => sealMessage(source, spool),
       discardSealed,
@@ -324,22 +318,25 @@ function imapServer(
 
 /** Accounts that a crash left half made are finished when the key service lets them. */
 function finishAccounts(accounts: Accounts, log: Logger): { stop(): Promise<void> } {
-  let timer: NodeJS.Timeout | null = null;
-  let isStopped = false;
+  const stopping = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  let running = Promise.resolve();
   const attempt = async (): Promise<void> => {
-    try {
-      await accounts.finish('server');
-    } catch (error) {
-      log.warn({ err: error }, 'half-made accounts could not be finished; trying again later');
-      if (!isStopped) timer = setTimeout(() => void attempt(), ACCOUNT_RETRY_MS).unref();
-    }
+    const failures = await accounts.finish('server', stopping.signal);
+    if (failures.length === 0 || stopping.signal.aborted) return;
+    const fields = { err: failures[0], failures: failures.length };
+    log.warn(fields, 'half-made accounts could not be finished; trying again later');
+    timer = setTimeout(start, ACCOUNT_RETRY_MS).unref();
   };
-  const first = attempt();
+  const start = (): void => {
+    running = attempt();
+  };
+  start();
   return {
     stop: async () => {
-      isStopped = true;
-      if (timer !== null) clearTimeout(timer);
-      await first;
+      stopping.abort();
+      clearTimeout(timer);
+      await running;
     },
   };
 }

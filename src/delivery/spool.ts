@@ -1,7 +1,7 @@
 /**
  * Where one incoming message waits, in clear, until it is sealed: in memory while it is small and memory is left, else in
  * a temporary file that is encrypted under a key which only this object holds and that has no name from the start, so
- * that neither a crash nor a reader of the disk finds it (DESIGN invariant: no clear mail at rest).
+ * that neither a crash nor a reader of the disk finds it (docs/threat-model.md: no clear mail at rest).
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';

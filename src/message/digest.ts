@@ -74,9 +74,9 @@ export function decodeDigest(octets: Buffer): Digest {
     version,
     sizeOctets: whole(sizeOctets),
     sha256: text(sha256),
-    envelope: text(envelope),
-    bodyStructure: text(bodyStructure),
-    body: text(body),
+    envelope: imapValue(envelope),
+    bodyStructure: imapValue(bodyStructure),
+    body: imapValue(body),
     parts: decodeParts(parts),
     frames: list(frames).map(whole),
     preview: text(preview),
@@ -114,6 +114,23 @@ function parseFields(octets: Buffer): readonly unknown[] {
 function list(value: unknown): readonly unknown[] {
   if (!Array.isArray(value)) throw malformed();
   return value;
+}
+
+/**
+ * Octets that go to clients as they are. Whoever can write the disk can plant a message, since its recipient is public:
+ * a line end outside a literal would let him speak to the client in the server's name.
+ */
+function imapValue(value: unknown): string {
+  const octets = text(value);
+  for (let at = octets.search(/[\r\n]/); at !== -1; ) {
+    const literal = /\{(\d{1,9})\}$/.exec(octets.slice(Math.max(0, at - 11), at));
+    if (literal === null || octets[at] !== '\r' || octets[at + 1] !== '\n') throw malformed();
+    const end = at + 2 + Number(literal[1]);
+    if (end > octets.length) throw malformed();
+    const next = octets.slice(end).search(/[\r\n]/);
+    at = next === -1 ? -1 : end + next;
+  }
+  return octets;
 }
 
 function text(value: unknown): string {

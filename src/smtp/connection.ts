@@ -1,6 +1,6 @@
 /**
  * smtp-server's connection with its traps closed, in this one place. The package (pinned to the patch version) frames
- * commands and DATA; it ends DATA on CRLF.CRLF alone, which test/smtp/smuggling.test.ts holds it to. What it does
+ * commands and DATA; it ends DATA on CRLF.CRLF alone, which test/smtp/data.test.ts holds it to. What it does
  * otherwise than we want, found in its source:
  *
  * - a reply to an error of ours gets the enhanced status code of its number (every 550 is 5.1.1): we send our own;

@@ -274,7 +274,8 @@ class Edge<P> implements SmtpListener {
     work: () => Promise<T> | T,
   ): void {
     const fail = (error: unknown) => {
-      logFailure(this.#log, error, { listener: this.#policy.name, connection: session.id, stage });
+      const { id: connection, remoteAddress } = session;
+      logFailure(this.#log, error, { listener: this.#policy.name, connection, remoteAddress, stage });
       const replies = this.#policy.name === 'lmtp' && stage === 'data' ? this.#each(session, error) : null;
       if (replies !== null) callback(null, replies as T);
       else callback(toPackageError(replyTo(error, stage)));

@@ -1,7 +1,7 @@
 /** Who receives here: from an address of the envelope to mailboxes that can be delivered to. Needs no secret. */
 import { hasRoomForSome } from '../delivery/deliver.ts';
 import type { LocalMailbox, Resolution } from '../directory/types.ts';
-import { RefusedError } from '../errors.ts';
+import { RefusedError, UnavailableError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import type { DeliverHandle } from '../store/handles.ts';
 import type { MailStore, Placement } from '../store/types.ts';
@@ -22,7 +22,8 @@ export interface RecipientDeps {
 /**
  * @param declaredOctets RFC 1870 SIZE=; without it only a mailbox that is full already is found out.
  * @throws RefusedError 'no-such-recipient', 'recipient-disabled', 'not-permitted' (not ours), 'over-quota' (of all);
- *   IntegrityError when the key of one of the mailboxes cannot be trusted: the sender keeps the mail for all of them.
+ *   UnavailableError 'busy' (a user that is being made); IntegrityError when the key of one of the mailboxes cannot be
+ *   trusted: the sender keeps the mail for all of them.
  */
 export async function localRecipient(
   deps: RecipientDeps,
@@ -37,6 +38,8 @@ export async function localRecipient(
       throw new RefusedError('no-such-recipient', 'There is no such recipient here');
     case 'disabled':
       throw new RefusedError('recipient-disabled', 'The recipient does not accept mail');
+    case 'pending':
+      throw new UnavailableError('busy', 'The recipient is being set up, try again later');
     case 'local': {
       const placements = await placementsOf(deps, resolution.mailboxes);
       // RFC 1870 §3: a size of 0 says nothing.

@@ -89,5 +89,3 @@ function checkFrom({ octets, fields }: HeaderSection, submitter: Submitter | nul
 function notYours(what: string): RefusedError {
   return new RefusedError('not-permitted', `The ${what} address is not one of yours`);
 }
-
-/** @throws RangeError for what is no CIDR range; configuration is checked before. */

@@ -5,7 +5,7 @@
  * Who may do what is in the handle that a call takes (handles.ts): a DeliverHandle can only deliver, an OwnerHandle
  * comes from authentication, a MaintenanceHandle never yields clear text.
  *
- * "Durable" below means: on stable storage, so that it survives the loss of power (DESIGN, "the accept journal").
+ * "Durable" below means: on stable storage, so that it survives the loss of power (docs/format.md, "Accept journal").
  * Every method may also throw UnavailableError ('disk-full', 'shutting-down') with nothing changed.
  */
 import type { FolderId, MailboxId, MessageId, ModSeq, Uid, UidValidity } from '../ids.ts';

@@ -213,3 +213,26 @@ describe('decodeDigest', () => {
     }
   });
 });
+
+describe('a digest that somebody planted', () => {
+  const planted = (envelope: string): Buffer =>
+    encodeDigest({ ...digestOf([MESSAGE]), envelope, bodyStructure: '()', body: '()' });
+
+  for (const [what, envelope] of [
+    ['a line of its own', '(NIL)\r\n* BYE gone\r\n'],
+    ['a bare LF', '(NIL\n)'],
+    ['a bare CR', '(NIL\r)'],
+    ['a literal that ends before its line does', '({3}\r\nabc\r\n* BYE\r\n)'],
+    ['a literal longer than the digest', '({99}\r\nabc)'],
+    ['a literal behind a bare LF', '({3}\nabc)'],
+  ] as const) {
+    it(`cannot speak to the client: ${what}`, () => {
+      assert.throws(() => decodeDigest(planted(envelope)), IntegrityError);
+    });
+  }
+
+  it('may hold literals, whose octets are free', () => {
+    const envelope = '({5}\r\na\r\nb\n "x" {1}\r\n\xe9)';
+    assert.equal(decodeDigest(planted(envelope)).envelope, envelope);
+  });
+});

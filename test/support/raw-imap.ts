@@ -90,18 +90,20 @@ export class RawImap {
   }
 
   async #response(): Promise<string> {
-    let response = await this.#socket.line();
-    for (let literal = literalAtEnd(response); literal !== null; literal = literalAtEnd(response)) {
-      response += `\r\n${await this.#socket.octets(literal)}`;
-      response += await this.#socket.line();
+    let line = await this.#socket.line();
+    let response = line;
+    for (let literal = literalAtEnd(line); literal !== null; literal = literalAtEnd(line)) {
+      const octets = await this.#socket.octets(literal);
+      line = await this.#socket.line();
+      response += `\r\n${octets}${line}`;
     }
     return response;
   }
 }
 
-/** How many octets the literal has that a line announces, or null. A line that a literal ended is looked at again. */
-function literalAtEnd(response: string): number | null {
-  const match = /\{(\d+)\}$/.exec(response);
+/** How many octets the literal has that a line announces, or null. */
+function literalAtEnd(line: string): number | null {
+  const match = /\{(\d+)\}$/.exec(line);
   return match === null ? null : Number(match[1]);
 }
 

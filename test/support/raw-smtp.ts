@@ -3,14 +3,16 @@ import { LineSocket } from './line-socket.ts';
 
 export class RawSmtp {
   readonly #socket: LineSocket;
+  readonly #isLmtp: boolean;
 
-  private constructor(socket: LineSocket) {
+  private constructor(socket: LineSocket, isLmtp: boolean) {
     this.#socket = socket;
+    this.#isLmtp = isLmtp;
   }
 
-  /** Connects and greets. */
+  /** Connects and greets: with `LHLO` the protocol is LMTP. */
   static async connect(port: number, greeting = 'EHLO client.test'): Promise<RawSmtp> {
-    const connection = new RawSmtp(new LineSocket(port));
+    const connection = new RawSmtp(new LineSocket(port), greeting.startsWith('LHLO'));
     await connection.reply();
     await connection.command(greeting);
     return connection;
@@ -47,7 +49,8 @@ export class RawSmtp {
   async send(from: string, to: readonly string[], message: string): Promise<void> {
     await this.beginMessage(from, to);
     this.write(`${message}.\r\n`);
-    expect('250', await this.reply());
+    const replies = this.#isLmtp ? to.length : 1; // RFC 2033 §4.2
+    for (let reply = 0; reply < replies; reply++) expect('250', await this.reply());
   }
 
   write(octets: string): void {
