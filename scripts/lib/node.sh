@@ -22,6 +22,20 @@ pinned_node_version() {
   sed -n "s/^ *\"$package\": \"\([0-9.]*\)\",\{0,1\}$/\1/p" "$root/package.json"
 }
 
+# The lock is for scripts that start side by side: one installs, the others wait for it.
+install_packages_when_stale() {
+  exec 8<"$root/package-lock.json"
+  flock 8
+  if are_packages_stale; then install_packages; fi
+  exec 8<&-
+}
+
+# npm leaves this file when an installation is complete.
+are_packages_stale() {
+  [ ! -f "$root/node_modules/.package-lock.json" ] ||
+    [ "$root/package-lock.json" -nt "$root/node_modules/.package-lock.json" ]
+}
+
 install_packages() {
   command -v npm >/dev/null || die 'npm is missing: install Node 20 or later and npm first.'
   (cd "$root" && npm ci --loglevel=error) >&2 ||
@@ -32,11 +46,7 @@ use_pinned_node() {
   local pinned
   pinned=$(pinned_node_version)
   [ -n "$pinned" ] || die 'package.json pins no Node in optionalDependencies.'
-  # npm leaves this file when an installation is complete.
-  if [ ! -f "$root/node_modules/.package-lock.json" ] ||
-    [ "$root/package-lock.json" -nt "$root/node_modules/.package-lock.json" ]; then
-    install_packages
-  fi
+  install_packages_when_stale
   export PATH="$root/node_modules/.bin:$PATH"
   # npm passes over an optional package that fails to download without a word; another Node would then run.
   [ "$(node -v 2>/dev/null)" = "v$pinned" ] ||

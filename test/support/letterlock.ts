@@ -61,6 +61,8 @@ export interface LetterlockOptions {
   readonly password?: string;
   /** Merged over the demo's configuration. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Besides our own. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface Letterlock extends Omit<ReadyLine, 'ready'> {
@@ -86,7 +88,10 @@ export async function startLetterlock(options: LetterlockOptions = {}): Promise<
     args.push('--config', file);
   }
 
-  const child = spawn(join(SCRIPTS, 'run'), args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(join(SCRIPTS, 'run'), args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...options.environment },
+  });
   const killWithUs = (): unknown => child.kill('SIGKILL');
   process.once('exit', killWithUs);
   const exited = once(child, 'exit').then(([code, signal]) => {
