@@ -21,6 +21,8 @@ export const ZSTD_SYNC_OCTETS = 64 * KIB;
 
 // --- Store ---
 
+/** Mailboxes whose expunged messages one checkpoint removes: each may have to be opened, on the event loop. */
+export const GARBAGE_MAILBOXES = 64;
 /** Bodies up to this many sealed octets travel inside the accept journal's record: one sync for body and index. */
 export const INLINE_BODY_OCTETS = MIB;
 /** One accept-journal segment: some seconds of full load, so that a checkpoint syncs in bulk and recovery stays short. */
@@ -29,6 +31,8 @@ export const JOURNAL_SEGMENT_OCTETS = 64 * MIB;
 export const JOURNAL_SEGMENTS = 8;
 /** One record must fit a segment with room to spare: a message of 1 MiB to about 10,000 mailboxes. */
 export const JOURNAL_RECORD_OCTETS = 48 * MIB;
+/** What a record's JSON takes at most for one entry: its fields and ids 250, its first keywords the rest. */
+export const JOURNAL_ENTRY_OCTETS = KIB;
 /** Octets waiting for one sync: bounds memory when the disk stalls; beyond it new operations are refused as busy. */
 export const JOURNAL_QUEUE_OCTETS = 64 * MIB;
 /** A quiet store is checkpointed this long after its last change, so that a crash replays little. */
@@ -130,6 +134,21 @@ export const USE_JOURNAL_RESERVE_OCTETS = 64 * KIB;
 export const USE_JOURNAL_LAZY_MS = 100;
 /** Characters of a text field (principal, address, reason) in the journal: an address has at most 254. */
 export const USE_JOURNAL_FIELD_CHARS = 320;
+
+// --- AWS KMS ---
+
+/** Attempts of one call. With AWS_ATTEMPT_MS and the pauses between, they fit KEY_SERVICE_DEADLINE_MS. */
+export const AWS_ATTEMPTS = 3;
+/** Until TCP and TLS stand: three round trips around the world, and one lost packet. */
+export const AWS_CONNECT_MS = 2_000;
+/** One attempt: KMS answers in some 10 ms; what takes this long will not come. */
+export const AWS_ATTEMPT_MS = 3_000;
+/** Calls in flight, and sockets of a region: at 10 ms each, two thirds of the smallest quota, 10,000 a second. */
+export const AWS_CALLS = 64;
+/** Calls that wait for one of those; at 10 ms each the last waits below a second. More are refused at once. */
+export const AWS_CALLS_WAITING = 5_000;
+/** KMS takes no longer ciphertext. */
+export const AWS_WRAPPED_OCTETS = 6_144;
 
 // --- Message ---
 
@@ -244,9 +263,9 @@ export const IMAP_CONNECTIONS_PER_USER = 64;
 
 /** RFC 5321 §4.5.3.1.1. */
 export const LOCAL_PART_OCTETS = 64;
-/** Resolved addresses kept in memory: some MB, and a look-up stays a microsecond. */
-export const CACHED_RESOLUTIONS = 20_000;
-/** One delivery to a group is one journal record; more members than this would not fit it. */
+/** Mailboxes of expanded groups kept in memory, at about 100 octets each: ten groups of GROUP_MEMBERS. */
+export const CACHED_GROUP_MAILBOXES = 100_000;
+/** Members of a group and of all groups in it: one delivery is one journal record, and more would not fit it. */
 export const GROUP_MEMBERS = 10_000;
 /** argon2id as OWASP recommends: 19 MiB, two passes, one lane; about 20 ms. */
 export const ARGON2 = {
@@ -264,14 +283,22 @@ export const WAITING_LOGINS = 500;
 export const VERIFIED_CREDENTIALS = 50_000;
 /** A verified credential is checked anew after this long, so that a changed hash cost takes effect. */
 export const VERIFIED_CREDENTIAL_MS = 15 * 60_000;
-/** Failed logins of one address are answered after this long at first, doubled each time ... */
+/** Passwords hashed at once, at 19 MiB and 20 ms of a core each: 400 logins a second. */
+export const LOGIN_HASHES_AT_ONCE = 8;
+/** Failed logins of one network are answered after this long at first, doubled each time ... */
 export const LOGIN_DELAY_MS = 500;
 /** ... up to this: long enough to make guessing hopeless, short enough not to look like a dead server. */
 export const LOGIN_DELAY_MOST_MS = 16_000;
-/** An address that failed is forgotten after this long without another failure. */
-export const LOGIN_FAILURE_MEMORY_MS = 15 * 60_000;
-/** Addresses whose failures are remembered; the oldest goes first. */
-export const LOGIN_FAILURE_ADDRESSES = 50_000;
+/** Failures of a network or at a user name before further attempts wait; more than LOGIN_HASHES_AT_ONCE. */
+export const LOGIN_FREE_FAILURES = 20;
+/** After those, one attempt of a network in this time: less than 60 guesses in the first ten minutes. */
+export const LOGIN_NETWORK_INTERVAL_MS = 16_000;
+/** And one attempt at a user name in this time, from wherever: 17,000 a day, of a thousand networks together. */
+export const LOGIN_USER_INTERVAL_MS = 5_000;
+/** Attempts that would wait longer are refused; so a name is free again this long after the last guess at it. */
+export const LOGIN_WAIT_MOST_MS = 30_000;
+/** Networks, and user names, whose failures are remembered; the oldest goes first. */
+export const LOGIN_DEBTORS = 50_000;
 /** New mailboxes made side by side: their operations share the journal's syncs. */
 export const MAILBOXES_CREATED_AT_ONCE = 16;
 

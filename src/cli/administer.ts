@@ -233,7 +233,8 @@ function atItsLine(
 }
 
 function isTaken(directory: Directory, text: string): boolean {
-  if (directory.credential(text) !== null) return true;
+  const state = directory.credential(text)?.user.state;
+  if (state !== undefined) return state !== 'creating';
   try {
     return directory.group(text) !== null;
   } catch (error) {

@@ -3,9 +3,7 @@
  * own: what listens is the configuration's, what happens is the parts'.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Config, type ListenerName, roleOf } from '../config/load.ts';
 import { Deliverer } from '../delivery/deliver.ts';
@@ -17,7 +15,6 @@ import { Directory } from '../directory/directory.ts';
 import { type ClientSettings, startHttp } from '../http/server.ts';
 import { ImapServer } from '../imap/server.ts';
 import { Keyring } from '../keys/keyring.ts';
-import { LocalKeyService } from '../keys/local-service.ts';
 import { ACCOUNT_RETRY_MS } from '../limits.ts';
 import { inNetworks } from '../networks.ts';
 import type { SmtpListener } from '../smtp/edge.ts';
@@ -30,6 +27,7 @@ import { spoolDirectory } from '../store/embedded/layout.ts';
 import { Certificate } from '../tls/certificate.ts';
 import { adminSocketPath, startAdminSocket } from './admin-socket.ts';
 import { administer } from './administer.ts';
+import { openKeyService } from './key-service.ts';
 
 export interface ServeOptions {
   readonly log: Logger;
@@ -126,13 +124,9 @@ export async function serve(config: Config, options: ServeOptions): Promise<Serv
 
 async function openKeyring(config: Config, directory: Directory, log: Logger): Promise<Keyring> {
   const { keys, keysDirectory } = config;
-  // A new root key opens nothing that the old one wrapped: one is made only where there are no wrapped keys yet.
-  const isNew = !existsSync(join(keysDirectory, 'keys.db'));
-  await mkdir(dirname(keys.rootKeyFile), { recursive: true, mode: 0o700 });
-  const service = await LocalKeyService.open({ path: keys.rootKeyFile, mayCreate: isNew });
   return Keyring.open({
     directory: keysDirectory,
-    service,
+    service: await openKeyService(config, log),
     context: keys.context,
     recipientType: keys.recipientType,
     bootId: `${Date.now().toString(36)}-${randomBytes(4).toString('hex')}`,

@@ -128,6 +128,12 @@ function contradictions(settings: Settings): { path: string; expected: string }[
     const why = needing.length === 0 ? 'the other of the two is set' : `needed by ${needing.join(', ')}`;
     problems.push({ path: `tls.${name}`, expected: `expected a file: ${why}` });
   }
+  if (keys.service === 'aws' && keys.aws.keyId === null) {
+    problems.push({
+      path: 'keys.aws.keyId',
+      expected: 'expected the ARN of a key: needed by keys.service aws',
+    });
+  }
   if (keys.leaseIdleSeconds > keys.leaseAbsoluteSeconds) {
     problems.push({
       path: 'keys.leaseIdleSeconds',

@@ -136,10 +136,26 @@ export const settingsSchema = z.strictObject({
     smtpPort: port.nullable().default(null),
   }),
   keys: section({
-    service: z.enum(['local']).default('local'),
+    service: z.enum(['local', 'aws']).default('local'),
     recipientType: z.enum(['mlkem768x25519', 'x25519']).default('mlkem768x25519'),
     /** null: `root.key` in the keys directory. */
     rootKeyFile: path.nullable().default(null),
+    aws: section({
+      /** null: none, which the service `aws` does not take. */
+      keyId: text.max(2048).nullable().default(null),
+      /** null: that of the key's ARN, or the AWS SDK's own. */
+      region: z
+        .string()
+        .regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'expected a region such as eu-central-1')
+        .nullable()
+        .default(null),
+      /** null: the AWS SDK's own. */
+      endpoint: z
+        .string()
+        .regex(/^https?:\/\/[^\s/@]+\/?$/, 'expected a URL such as https://kms.example.com')
+        .nullable()
+        .default(null),
+    }),
     context: section({
       name: text.default(DEFAULT_CONTEXT_OPTIONS.name),
       arnPrefix: text.default(DEFAULT_CONTEXT_OPTIONS.arnPrefix),

@@ -1,11 +1,12 @@
 /**
  * Users and organizations together with what belongs to them: keys, a mailbox. A crash in between leaves a user in
- * state 'creating' or 'removing'; `finish`, run at every start, or the next attempt goes on from there.
+ * state 'creating' or 'removing', or an organization without keys; `finish`, run at every start, or the next attempt
+ * goes on from there.
  */
 import { availableParallelism } from 'node:os';
-import { RefusedError } from '../errors.ts';
+import { IntegrityError, RefusedError } from '../errors.ts';
 import type { Keyring } from '../keys/keyring.ts';
-import { MAILBOXES_CREATED_AT_ONCE } from '../limits.ts';
+import { LOGIN_HASHES_AT_ONCE, MAILBOXES_CREATED_AT_ONCE } from '../limits.ts';
 import type { MailStore } from '../store/types.ts';
 import type { Directory } from './directory.ts';
 import { hashPassword } from './password.ts';
@@ -20,104 +21,183 @@ export interface AccountRequest {
   readonly password: string | null;
 }
 
+export interface AccountParts {
+  readonly directory: Directory;
+  readonly keyring: Pick<
+    Keyring,
+    | 'createOrganizationKeys'
+    | 'removeOrganizationKeys'
+    | 'directoryKey'
+    | 'createManyMailboxKeys'
+    | 'removeMailboxKeys'
+    | 'ownerHandle'
+    | 'lock'
+  >;
+  readonly store: Pick<MailStore, 'createMailbox' | 'removeMailbox'>;
+}
+
 export class Accounts {
   readonly directory: Directory;
-  readonly #keyring: Keyring;
-  readonly #store: MailStore;
+  readonly #keyring: AccountParts['keyring'];
+  readonly #store: AccountParts['store'];
+  /** Accounts are changed one call after the other: each takes several steps, with awaits between them. */
+  #lastChange: Promise<unknown> = Promise.resolve();
 
-  constructor(parts: { directory: Directory; keyring: Keyring; store: MailStore }) {
+  constructor(parts: AccountParts) {
     this.directory = parts.directory;
     this.#keyring = parts.keyring;
     this.#store = parts.store;
   }
 
   /** @throws RefusedError 'already-exists', 'invalid', 'key-denied'; UnavailableError 'key-service-down'. */
-  async createOrganization(name: string, keyId: string | null, principal: string): Promise<Organization> {
-    const organization = this.directory.createOrganization(name, keyId);
-    try {
-      await this.#keyring.createOrganizationKeys(organization.id, keyId ?? undefined, principal);
-    } catch (error) {
-      this.directory.removeOrganization(organization.id);
-      throw error;
-    }
-    return organization;
+  createOrganization(name: string, keyId: string | null, principal: string): Promise<Organization> {
+    return this.#change(async () => {
+      const organization = this.directory.createOrganization(name, keyId);
+      try {
+        await this.#ensureKeys(organization, principal);
+      } catch (error) {
+        this.directory.removeOrganization(organization.id);
+        throw error;
+      }
+      return organization;
+    });
   }
 
   /** @throws RefusedError 'nonexistent', 'in-use' while it has domains or users. */
-  async removeOrganization(idOrName: string, principal: string): Promise<void> {
-    const { id } = this.directory.organization(idOrName);
-    if (this.directory.domains(id).length > 0 || this.directory.users({ organization: id }).length > 0) {
-      throw new RefusedError('in-use', 'The organization still has domains or users');
-    }
-    await this.#keyring.removeOrganizationKeys(id, principal);
-    this.directory.removeOrganization(id);
+  removeOrganization(idOrName: string, principal: string): Promise<void> {
+    return this.#change(async () => {
+      const { id } = this.directory.organization(idOrName);
+      if (this.directory.domains(id).length > 0 || this.directory.users({ organization: id }).length > 0) {
+        throw new RefusedError('in-use', 'The organization still has domains or users');
+      }
+      this.directory.setDirectoryKey(id, null);
+      await this.#keyring.removeOrganizationKeys(id, principal);
+      this.directory.removeOrganization(id);
+    });
   }
 
   /**
-   * All or none of the rows; then keys and mailboxes, many at a time. Equal passwords in one call are hashed once: it is
-   * meant for bulk accounts that share one on purpose (the demo's), whose hashes may be equal too.
-   * @throws RefusedError 'already-exists', 'nonexistent' (domain), 'invalid'.
+   * All or none of the rows; then keys and mailboxes, many at a time. Users that an earlier attempt left in state
+   * 'creating' are finished. Equal passwords in one call are hashed once: it is meant for bulk accounts that share one
+   * on purpose (the demo's), whose hashes may be equal too.
+   * @throws RefusedError 'already-exists', 'nonexistent' (domain), 'invalid'; what went wrong first with keys or
+   *   mailboxes, with the users concerned left in state 'creating'.
    */
   async createUsers(requests: readonly AccountRequest[], principal: string): Promise<User[]> {
-    const hashes = new Map<string, string>();
-    const passwords = [...new Set(requests.map(({ password }) => password))].filter(
-      (password) => password !== null,
-    );
-    await inParallel(passwords, Math.max(1, availableParallelism() - 1), async (password) => {
-      hashes.set(password, await hashPassword(password));
+    const hashes = await hashed(requests.map(({ password }) => password));
+    return this.#change(async () => {
+      const users = this.directory.createUsers(
+        requests.map(({ password, ...user }) => ({
+          ...user,
+          passwordHash: password === null ? null : hashes.get(password)!,
+        })),
+      );
+      const [failure] = await this.#complete(users, principal);
+      if (failure !== undefined) throw failure;
+      return users.map((user) => ({ ...user, state: 'active' }));
     });
-    const users = this.directory.createUsers(
-      requests.map(({ password, ...user }) => ({
-        ...user,
-        passwordHash: password === null ? null : hashes.get(password)!,
-      })),
-    );
-    await this.#complete(users, principal);
-    return users.map((user) => ({ ...user, state: 'active' }));
   }
 
   /** Never touches a mail key: a forgotten password loses nothing. @throws RefusedError 'nonexistent', 'invalid'. */
   async setPassword(address: string, password: string): Promise<void> {
-    const { id } = this.directory.user(address);
-    this.directory.setPasswordHash(id, await hashPassword(password));
+    this.directory.user(address);
+    const hash = await hashPassword(password);
+    this.directory.setPasswordHash(this.directory.user(address).id, hash);
   }
 
   /** The user, its mailbox, its keys. The mail cannot be had back. @throws RefusedError 'nonexistent'. */
-  async removeUser(address: string, principal: string): Promise<void> {
-    const user = this.directory.user(address);
-    this.directory.setUserState(user.id, 'removing');
-    await this.#remove(user, principal);
-  }
-
-  /** Goes on with what a crash, or a key service that was down, left half done. */
-  async finish(principal: string): Promise<void> {
-    for (const user of this.directory.users({ state: 'removing' })) await this.#remove(user, principal);
-    await this.#complete(this.directory.users({ state: 'creating' }), principal);
-  }
-
-  async #complete(users: readonly User[], principal: string): Promise<void> {
-    if (users.length === 0) return;
-    await this.#keyring.createManyMailboxKeys(
-      users.map(({ organization, mailbox }) => ({ organization, mailbox, principal })),
-    );
-    await inParallel(users, MAILBOXES_CREATED_AT_ONCE, async ({ organization, mailbox, quotaOctets }) => {
-      const owner = this.#keyring.ownerHandle({
-        organization,
-        mailbox,
-        quotaOctets,
-        principal,
-        protocol: 'admin',
-        address: 'local',
-        reason: 'create mailbox',
-        isBackground: true,
-      });
-      await this.#store.createMailbox(owner);
-      this.#keyring.lock(mailbox);
+  removeUser(address: string, principal: string): Promise<void> {
+    return this.#change(async () => {
+      const user = this.directory.user(address);
+      this.directory.setUserState(user.id, 'removing');
+      await this.#remove(user, principal);
     });
-    this.directory.setUserStates(
-      users.map(({ id }) => id),
-      'active',
-    );
+  }
+
+  /**
+   * Goes on with what a crash, or a key service that was down, left half done. What fails for one organization or user
+   * stops no other.
+   * @param signal Ends it early, between two users.
+   * @returns Why something is not finished still, an error for each organization or user; never rejects.
+   */
+  finish(principal: string, signal?: AbortSignal): Promise<readonly unknown[]> {
+    return this.#change(async () => {
+      const failures: unknown[] = [];
+      const attempt = async (work: () => Promise<void>): Promise<void> => {
+        if (signal?.aborted) return;
+        await work().catch((error: unknown) => failures.push(error));
+      };
+      for (const organization of this.directory.organizations()) {
+        await attempt(() => this.#ensureKeys(organization, principal));
+      }
+      for (const user of this.directory.users({ state: 'removing' })) {
+        await attempt(() => this.#remove(user, principal));
+      }
+      const creating = this.directory.users({ state: 'creating' });
+      return [...failures, ...(await this.#complete(creating, principal, signal))];
+    });
+  }
+
+  /** Resolves when no change is under way. */
+  async idle(): Promise<void> {
+    await this.#lastChange;
+  }
+
+  /** @returns what went wrong, for whole organizations or for users; all others are active. */
+  async #complete(users: readonly User[], principal: string, signal?: AbortSignal): Promise<unknown[]> {
+    const failures: unknown[] = [];
+    for (const [organization, members] of Map.groupBy(users, (user) => user.organization)) {
+      if (signal?.aborted) break;
+      const made: number[] = [];
+      try {
+        await this.#ensureKeys(this.directory.organization(organization), principal);
+        await this.#keyring.createManyMailboxKeys(
+          members.map(({ mailbox }) => ({ organization, mailbox, principal })),
+        );
+        await inParallel(members, MAILBOXES_CREATED_AT_ONCE, async (user) => {
+          if (signal?.aborted) return;
+          await this.#createMailbox(user, principal).then(
+            () => made.push(user.id),
+            (error: unknown) => failures.push(error),
+          );
+        });
+        this.directory.setUserStates(made, 'active');
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    return failures;
+  }
+
+  async #createMailbox({ organization, mailbox, quotaOctets }: User, principal: string): Promise<void> {
+    const owner = this.#keyring.ownerHandle({
+      organization,
+      mailbox,
+      quotaOctets,
+      principal,
+      protocol: 'admin',
+      address: 'local',
+      reason: 'create mailbox',
+      isBackground: true,
+    });
+    try {
+      await this.#store.createMailbox(owner);
+    } finally {
+      this.#keyring.lock(mailbox);
+    }
+  }
+
+  /**
+   * Keys for an organization that was left without, and the copy of its directory key in the directory.
+   * @throws IntegrityError 'missing-key' when it had keys: new ones would not open its mail, and hide the loss.
+   */
+  async #ensureKeys({ id, keyId }: Pick<Organization, 'id' | 'keyId'>, principal: string): Promise<void> {
+    const hadKeys = this.directory.directoryKey(id) !== null;
+    const hasKeys = this.#keyring.directoryKey(id) !== null;
+    if (hadKeys && hasKeys) return;
+    if (hadKeys) throw new IntegrityError('missing-key', 'The keys of an organization are gone');
+    if (!hasKeys) await this.#keyring.createOrganizationKeys(id, keyId ?? undefined, principal);
+    this.directory.setDirectoryKey(id, this.#keyring.directoryKey(id));
   }
 
   async #remove(user: User, principal: string): Promise<void> {
@@ -126,16 +206,43 @@ export class Accounts {
     await this.#keyring.removeMailboxKeys(mailbox, principal);
     this.directory.deleteUser(user.id);
   }
+
+  #change<T>(work: () => Promise<T>): Promise<T> {
+    const change = this.#lastChange.then(work);
+    this.#lastChange = change.catch(() => undefined);
+    return change;
+  }
 }
 
+/** The hash of each password, by password. */
+async function hashed(passwords: readonly (string | null)[]): Promise<ReadonlyMap<string, string>> {
+  const hashes = new Map<string, string>();
+  const distinct = [...new Set(passwords)].filter((password) => password !== null);
+  // One core is left to the event loop.
+  const workers = Math.min(Math.max(1, availableParallelism() - 1), LOGIN_HASHES_AT_ONCE);
+  await inParallel(distinct, workers, async (password) => {
+    hashes.set(password, await hashPassword(password));
+  });
+  return hashes;
+}
+
+/** Resolves or rejects when no work is under way any more; after an error none begins. */
 async function inParallel<T>(
   items: readonly T[],
   workers: number,
   work: (item: T) => Promise<void>,
 ): Promise<void> {
   const remaining = items.values();
+  let isBroken = false;
   const worker = async (): Promise<void> => {
-    for (const item of remaining) await work(item);
+    for (const item of remaining) {
+      if (isBroken) return;
+      await work(item).catch((error: unknown) => {
+        isBroken = true;
+        throw error;
+      });
+    }
   };
-  await Promise.all(Array.from({ length: Math.min(workers, items.length) }, worker));
+  const ends = await Promise.allSettled(Array.from({ length: Math.min(workers, items.length) }, worker));
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }

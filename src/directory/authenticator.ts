@@ -1,141 +1,125 @@
 /**
- * Passwords checked: one argon2 for every attempt, known user or not, so that time tells nothing; then remembered for a
- * while under a key that only this process has, so that a polling phone does not cost one each time.
+ * Logins. One argon2 for every attempt, known user or not, so that time tells nothing; guesses are held back
+ * (login-pace.ts), verified credentials remembered (verified-credentials.ts).
  */
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RefusedError, UnavailableError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
-import { VERIFIED_CREDENTIAL_MS, VERIFIED_CREDENTIALS, WAITING_LOGINS } from '../limits.ts';
-import type { Directory } from './directory.ts';
-import { LoginDelay } from './login-delay.ts';
+import { LOGIN_HASHES_AT_ONCE, WAITING_LOGINS } from '../limits.ts';
+import { canonicalAddress } from './address.ts';
+import type { Credential, Directory } from './directory.ts';
+import { type Attempt, LoginPace } from './login-pace.ts';
 import { unmatchableHash, verifyPassword } from './password.ts';
+import { Slots } from './slots.ts';
+import type { User } from './types.ts';
+import { VerifiedCredentials } from './verified-credentials.ts';
 
 export interface AuthenticatedUser {
-  readonly userId: string;
+  readonly userId: number;
   readonly organization: OrganizationId;
   readonly mailbox: MailboxId;
   readonly quotaOctets: number | null;
   /** Primary address. */
   readonly address: string;
-  /** Every address that the user may send as. */
-  readonly addresses: readonly string[];
-}
-
-interface Verified {
-  readonly mac: Buffer;
-  readonly version: number;
-  readonly until: number;
 }
 
 export interface AuthenticatorOptions {
   readonly directory: Directory;
+  /** Milliseconds that only grow. Default: since the process began. */
   readonly now?: () => number;
   readonly wait?: (ms: number) => Promise<unknown>;
+  /** Default: argon2id, as the hash says. */
+  readonly verify?: typeof verifyPassword;
 }
 
 export class Authenticator {
   readonly #directory: Directory;
-  readonly #now: () => number;
   readonly #wait: (ms: number) => Promise<unknown>;
-  readonly #delay: LoginDelay;
-  readonly #processKey = randomBytes(32);
-  /** By user id, in order of use, the least recent first. */
-  readonly #verified = new Map<number, Verified>();
+  readonly #verify: typeof verifyPassword;
+  readonly #pace: LoginPace;
+  readonly #verified: VerifiedCredentials;
   readonly #unmatchable = unmatchableHash();
-  readonly #slots = new Slots(Math.max(1, availableParallelism() - 1), WAITING_LOGINS);
+  readonly #slots = new Slots(
+    Math.min(Math.max(1, availableParallelism() - 1), LOGIN_HASHES_AT_ONCE),
+    WAITING_LOGINS,
+  );
 
-  constructor({ directory, now = Date.now, wait = sleep }: AuthenticatorOptions) {
+  constructor(options: AuthenticatorOptions) {
+    const { directory, now = () => performance.now(), wait = sleep, verify = verifyPassword } = options;
     this.#directory = directory;
-    this.#now = now;
     this.#wait = wait;
-    this.#delay = new LoginDelay(now);
+    this.#verify = verify;
+    this.#pace = new LoginPace(now);
+    this.#verified = new VerifiedCredentials(now);
   }
 
   /**
    * @param username Any address of the user.
-   * @throws RefusedError 'bad-credentials', after a delay that grows with the failures of the remote address; the same
-   *   for unknown and disabled users. UnavailableError 'busy'.
+   * @throws RefusedError 'bad-credentials', the later the more the network of the remote address has failed; the same
+   *   for unknown and disabled users. UnavailableError 'busy' when too many are waiting, or have failed before.
    */
   async authenticate(username: string, password: string, remoteAddress: string): Promise<AuthenticatedUser> {
-    const credential = this.#directory.credential(username);
-    if (
-      credential !== null &&
-      credential.user.state === 'active' &&
-      this.#isRemembered(credential, password)
-    ) {
-      return this.#authenticated(credential.user);
-    }
-    await this.#wait(this.#delay.beforeAttempt(remoteAddress));
+    const credential = this.#credential(username);
+    const known = credential === null ? 'unknown' : this.#look(credential, password);
+    if (known === 'fresh') return authenticated(credential!.user);
     const hash = credential?.passwordHash ?? this.#unmatchable;
-    const isRight = await this.#slots.run(() => verifyPassword(password, hash));
-    if (!isRight || credential === null || credential.user.state !== 'active') {
-      await this.#wait(this.#delay.failed(remoteAddress));
+    const check = () => this.#verify(password, hash);
+    // A password that was right before is no guess: guesses at a user do not lock out whoever knows it.
+    const { isRight, attempt } =
+      known === 'stale'
+        ? { isRight: await this.#slots.run(check), attempt: null }
+        : await this.#attempt(remoteAddress, username, check);
+    // Read anew: while the password was hashed it may have been changed, or the user disabled or removed.
+    const { user, version } = this.#credential(username) ?? {};
+    if (!isRight || user === undefined || user.id !== credential?.user.id || version !== credential.version) {
+      await this.#wait(attempt?.failed() ?? 0);
       throw new RefusedError('bad-credentials', 'The user name or password is wrong');
     }
-    this.#delay.succeeded(remoteAddress);
-    this.#remember(credential, password);
-    return this.#authenticated(credential.user);
+    attempt?.refund();
+    this.#verified.remember(user.id, version!, password);
+    return authenticated(user);
   }
 
-  #authenticated({
-    id,
-    organization,
-    mailbox,
-    quotaOctets,
-    address,
-  }: { id: number } & Omit<AuthenticatedUser, 'userId' | 'addresses'>): AuthenticatedUser {
-    const addresses = this.#directory.addressesOf(id);
-    return { userId: String(id), organization, mailbox, quotaOctets, address, addresses };
+  /** Null for who may not log in. */
+  #credential(username: string): Credential | null {
+    const credential = this.#directory.credential(username);
+    return credential?.user.state === 'active' ? credential : null;
   }
 
-  #isRemembered({ user, version }: { user: { id: number }; version: number }, password: string): boolean {
-    const verified = this.#verified.get(user.id);
-    if (verified === undefined) return false;
-    if (verified.version !== version || verified.until < this.#now()) {
-      this.#verified.delete(user.id);
-      return false;
-    }
-    return timingSafeEqual(verified.mac, this.#mac(user.id, password));
+  #look({ user, version }: Credential, password: string): 'fresh' | 'stale' | 'unknown' {
+    return this.#verified.look(user.id, version, password);
   }
 
-  #remember({ user, version }: { user: { id: number }; version: number }, password: string): void {
-    this.#verified.delete(user.id);
-    if (this.#verified.size >= VERIFIED_CREDENTIALS)
-      this.#verified.delete(this.#verified.keys().next().value!);
-    const until = this.#now() + VERIFIED_CREDENTIAL_MS;
-    this.#verified.set(user.id, { mac: this.#mac(user.id, password), version, until });
-  }
-
-  #mac(userId: number, password: string): Buffer {
-    return createHmac('sha256', this.#processKey).update(`${userId}\0${password}`).digest();
+  /**
+   * An attempt is charged when its turn to be hashed has come, not before: a whole office behind one address logs in
+   * side by side after a restart, and nobody of it is guessing.
+   */
+  async #attempt(
+    remoteAddress: string,
+    username: string,
+    check: () => Promise<boolean>,
+  ): Promise<{ isRight: boolean; attempt: Attempt }> {
+    const name = canonicalAddress(username)?.address ?? username;
+    if (this.#pace.isHopeless(remoteAddress, name)) throw tooManyFailures();
+    const { attempt, isRight } = await this.#slots.run(async () => {
+      const attempt = this.#pace.begin(remoteAddress, name);
+      if (attempt === null) throw tooManyFailures();
+      return { attempt, isRight: attempt.waitMs === 0 ? await check() : null };
+    });
+    if (isRight !== null) return { attempt, isRight };
+    await this.#wait(attempt.waitMs);
+    return { attempt, isRight: await this.#slots.run(check) };
   }
 }
 
-/** At most `capacity` at once, at most `waiting` behind them. */
-class Slots {
-  #free: number;
-  readonly #waiting: number;
-  readonly #queue: (() => void)[] = [];
+const tooManyFailures = (): UnavailableError =>
+  new UnavailableError('busy', 'Too many failed logins: try again later');
 
-  constructor(capacity: number, waiting: number) {
-    this.#free = capacity;
-    this.#waiting = waiting;
-  }
-
-  /** @throws UnavailableError 'busy'. */
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else if (this.#queue.length >= this.#waiting)
-      throw new UnavailableError('busy', 'Too many logins are waiting');
-    else await new Promise<void>((resolve) => this.#queue.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.#queue.shift();
-      if (next === undefined) this.#free++;
-      else next();
-    }
-  }
-}
+const authenticated = ({ id, organization, mailbox, quotaOctets, address }: User): AuthenticatedUser => ({
+  userId: id,
+  organization,
+  mailbox,
+  quotaOctets,
+  address,
+});

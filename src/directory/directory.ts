@@ -4,10 +4,9 @@
  *
  * Every change is durable when the method returns. Addresses may be given in any spelling; they come back canonical.
  */
-import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import { RefusedError } from '../errors.ts';
 import { type MailboxId, newMailboxId, newOrganizationId, type OrganizationId } from '../ids.ts';
-import { CACHED_RESOLUTIONS, GROUP_MEMBERS } from '../limits.ts';
+import { GROUP_MEMBERS } from '../limits.ts';
 import {
   type CanonicalAddress,
   canonicalAddress,
@@ -15,17 +14,9 @@ import {
   requireAddress,
   withoutDetail,
 } from './address.ts';
-import { openDirectoryDatabase } from './schema.ts';
-import type {
-  Alias,
-  Domain,
-  Group,
-  LocalMailbox,
-  Organization,
-  Resolution,
-  User,
-  UserState,
-} from './types.ts';
+import { Resolver } from './resolver.ts';
+import { Tables } from './tables.ts';
+import type { Alias, Domain, Group, Organization, Resolution, User, UserState } from './types.ts';
 
 export interface NewUser {
   readonly address: string;
@@ -60,22 +51,36 @@ const USER = `SELECT user.user_id AS id, user.organization_id AS organization, a
   FROM user JOIN address ON address.user_id = user.user_id AND is_primary = 1`;
 const GROUP = `SELECT "group".group_id AS id, "group".organization_id AS organization, address, display_name AS displayName
   FROM "group" JOIN address ON address.group_id = "group".group_id AND is_primary = 1`;
+const ALIAS = `SELECT alias.address, alias.organization_id AS organization, target.address AS target
+  FROM address AS alias JOIN address AS target ON target.is_primary = 1
+    AND (target.user_id = alias.user_id OR target.group_id = alias.group_id) WHERE alias.is_primary = 0`;
+const ADDRESS_EXISTS = 'The address exists already';
+const ORGANIZATION = `SELECT organization_id AS id, name, key_id AS keyId FROM organization`;
+
+/** The memberships of a group and of all groups within it, counted no further than `?2`. */
+const COUNT_WITHIN = `WITH RECURSIVE inside (id) AS (VALUES (?1)
+  UNION SELECT child_group_id FROM inside JOIN member ON group_id = id WHERE child_group_id IS NOT NULL)
+  SELECT count(*) AS count FROM (SELECT 1 FROM inside JOIN member ON group_id = id LIMIT ?2)`;
+/** A group and every group that holds it, directly or not. */
+const GROUPS_ABOVE = `WITH RECURSIVE above (id) AS (VALUES (?1)
+  UNION SELECT group_id FROM above JOIN member ON child_group_id = id) SELECT id FROM above`;
 
 export class Directory {
-  readonly #database: DatabaseSync;
-  readonly #resolutions = new Map<string, Resolution>();
+  readonly #tables: Tables;
+  readonly #resolver: Resolver;
 
-  private constructor(database: DatabaseSync) {
-    this.#database = database;
+  private constructor(tables: Tables) {
+    this.#tables = tables;
+    this.#resolver = new Resolver(tables);
   }
 
-  /** @throws IntegrityError 'format'. */
+  /** @throws IntegrityError 'format', UnavailableError. */
   static open(file: string): Directory {
-    return new Directory(openDirectoryDatabase(file));
+    return new Directory(new Tables(file));
   }
 
   close(): void {
-    this.#database.close();
+    this.#tables.close();
   }
 
   // --- Organizations and domains ---
@@ -84,67 +89,100 @@ export class Directory {
   createOrganization(name: string, keyId: string | null): Organization {
     if (name.trim() === '') throw new RefusedError('invalid', 'An organization needs a name');
     const organization = { id: newOrganizationId(), name, keyId };
-    this.#insert('An organization of that name exists already', 'INSERT INTO organization VALUES (?, ?, ?)', [
+    this.#tables.insert(
+      'An organization of that name exists already',
+      'INSERT INTO organization (organization_id, name, key_id) VALUES (?, ?, ?)',
       organization.id,
       name,
       keyId,
-    ]);
+    );
     return organization;
   }
 
   organizations(): Organization[] {
-    return this.#all('SELECT organization_id AS id, name, key_id AS keyId FROM organization ORDER BY rowid');
+    return this.#tables.all(`${ORGANIZATION} ORDER BY rowid`);
   }
 
   /** By id or name. @throws RefusedError 'nonexistent'. */
   organization(idOrName: string): Organization {
-    const found = this.organizations().find(({ id, name }) => id === idOrName || name === idOrName);
+    const found = this.#tables.get<Organization>(
+      `${ORGANIZATION} WHERE organization_id = ?1 OR name = ?1 ORDER BY organization_id = ?1 DESC`,
+      idOrName,
+    );
     if (found === undefined) throw new RefusedError('nonexistent', 'There is no such organization');
     return found;
   }
 
   /** @throws RefusedError 'in-use' while it has domains or users. */
   removeOrganization(id: OrganizationId): void {
-    this.#remove(
+    this.#tables.remove(
       'The organization still has domains or users',
       'DELETE FROM organization WHERE organization_id = ?',
-      [id],
+      id,
     );
+  }
+
+  /** The raw public key that the organization's recipients are signed with; null until it has keys. */
+  directoryKey(organization: OrganizationId): Uint8Array | null {
+    const sql = 'SELECT directory_key AS key FROM organization WHERE organization_id = ?';
+    return this.#tables.get<{ key: Uint8Array | null }>(sql, organization)?.key ?? null;
+  }
+
+  setDirectoryKey(organization: OrganizationId, key: Uint8Array | null): void {
+    const sql = 'UPDATE organization SET directory_key = ? WHERE organization_id = ?';
+    this.#tables.run(sql, key, organization);
   }
 
   /** @throws RefusedError 'already-exists' (in any organization), 'invalid'. */
   createDomain(organization: OrganizationId, name: string): Domain {
     const domain = canonicalDomain(name);
     if (domain === null) throw new RefusedError('invalid', 'That is not a domain name');
-    this.#insert('The domain exists already', 'INSERT INTO domain VALUES (?, ?)', [domain, organization]);
+    this.#tables.insert(
+      'The domain exists already',
+      'INSERT INTO domain VALUES (?, ?)',
+      domain,
+      organization,
+    );
     return { name: domain, organization };
   }
 
   domains(organization?: OrganizationId): Domain[] {
     const sql = 'SELECT name, organization_id AS organization FROM domain';
     return organization === undefined
-      ? this.#all(`${sql} ORDER BY name`)
-      : this.#all(`${sql} WHERE organization_id = ? ORDER BY name`, organization);
+      ? this.#tables.all(`${sql} ORDER BY name`)
+      : this.#tables.all(`${sql} WHERE organization_id = ? ORDER BY name`, organization);
   }
 
   /** @throws RefusedError 'nonexistent', 'in-use' while it has addresses. */
   removeDomain(name: string): void {
     const domain = canonicalDomain(name) ?? name;
     this.#ownerOfDomain(domain);
-    this.#remove('The domain still has addresses', 'DELETE FROM domain WHERE name = ?', [domain]);
+    this.#tables.remove('The domain still has addresses', 'DELETE FROM domain WHERE name = ?', domain);
   }
 
   // --- Users ---
 
-  /** All or none; each in state 'creating'. @throws RefusedError 'already-exists', 'nonexistent' (domain), 'invalid'. */
+  /**
+   * All or none; each in state 'creating'. One that is in that state already, because something went wrong before, is
+   * taken up again: with its mailbox, and what is said of it now.
+   * @throws RefusedError 'already-exists', 'nonexistent' (domain), 'invalid'.
+   */
   createUsers(users: readonly NewUser[]): User[] {
-    return this.#transaction(() => users.map((user) => this.#createUser(user)));
+    const seen = new Set<number>();
+    return this.#changed(() =>
+      users.map((request) => {
+        const user = this.#createUser(request);
+        if (seen.has(user.id)) throw new RefusedError('already-exists', ADDRESS_EXISTS);
+        seen.add(user.id);
+        return user;
+      }),
+    );
   }
 
   users(filter: UserFilter = {}): User[] {
     const { organization = null, state = null } = filter;
     const domain = filter.domain === undefined ? null : canonicalDomain(filter.domain);
-    return this.#all(
+    return this.#tables.all(
       `${USER} WHERE (?1 IS NULL OR user.organization_id = ?1) AND (?2 IS NULL OR domain = ?2)
         AND (?3 IS NULL OR state = ?3) ORDER BY user.user_id`,
       organization,
@@ -162,26 +200,28 @@ export class Directory {
   }
 
   userOfMailbox(mailbox: MailboxId): User | null {
-    return this.#all<User>(`${USER} WHERE mailbox_id = ?`, mailbox)[0] ?? null;
+    return this.#tables.get<User>(`${USER} WHERE mailbox_id = ?`, mailbox) ?? null;
   }
 
   setUserState(id: number, state: UserState): void {
-    this.#change('UPDATE user SET state = ? WHERE user_id = ?', state, id);
+    this.setUserStates([id], state);
   }
 
   /** Many at once, in one step. */
   setUserStates(ids: readonly number[], state: UserState): void {
-    this.#transaction(() => {
-      for (const id of ids) this.setUserState(id, state);
+    this.#changed(() => {
+      for (const id of ids) this.#tables.run('UPDATE user SET state = ? WHERE user_id = ?', state, id);
     });
   }
 
   setQuota(id: number, quotaOctets: number | null): void {
-    this.#change('UPDATE user SET quota_octets = ? WHERE user_id = ?', quotaOctets, id);
+    this.#changed(() =>
+      this.#tables.run('UPDATE user SET quota_octets = ? WHERE user_id = ?', quotaOctets, id),
+    );
   }
 
-  setPasswordHash(id: number, passwordHash: string): void {
-    this.#change(
+  setPasswordHash(id: number, passwordHash: string | null): void {
+    this.#tables.run(
       'UPDATE credential SET password_hash = ?, version = version + 1 WHERE user_id = ?',
       passwordHash,
       id,
@@ -190,13 +230,23 @@ export class Directory {
 
   /** Takes the user's addresses and memberships along. */
   deleteUser(id: number): void {
-    this.#change('DELETE FROM user WHERE user_id = ?', id);
+    this.#changed(() => this.#tables.run('DELETE FROM user WHERE user_id = ?', id));
   }
 
   /** Every address that the user may send as: primary first. */
   addressesOf(userId: number): readonly string[] {
     const sql = 'SELECT address FROM address WHERE user_id = ? ORDER BY is_primary DESC, address';
-    return this.#all<{ address: string }>(sql, userId).map(({ address }) => address);
+    return this.#tables.all<{ address: string }>(sql, userId).map(({ address }) => address);
+  }
+
+  /** Whether the user may send as the address: one of its own, or a sub-address of one that is nobody else's. */
+  maySendAs(userId: number, text: string): boolean {
+    const address = canonicalAddress(text);
+    if (address === null) return false;
+    const owner =
+      this.#ownerOf(address.address) ??
+      this.#ownerOf(`${withoutDetail(address.localPart)}@${address.domain}`);
+    return owner?.userId === userId;
   }
 
   /** By any address of the user; null for what is no user's. */
@@ -206,7 +256,7 @@ export class Directory {
     if (owner?.userId == null) return null;
     const user = this.#userById(owner.userId)!;
     const sql = 'SELECT password_hash AS passwordHash, version FROM credential WHERE user_id = ?';
-    return { user, ...this.#all<Omit<Credential, 'user'>>(sql, user.id)[0]! };
+    return { user, ...this.#tables.get<Omit<Credential, 'user'>>(sql, user.id)! };
   }
 
   // --- Groups ---
@@ -214,18 +264,18 @@ export class Directory {
   /** @throws RefusedError 'already-exists', 'nonexistent' (domain or member), 'not-permitted' (a member outside). */
   createGroup(address: string, members: readonly string[], displayName = ''): Group {
     const canonical = requireAddress(address);
-    this.#transaction(() => {
+    this.#changed(() => {
       const organization = this.#ownerOfDomain(canonical.domain);
       const sql = 'INSERT INTO "group" (organization_id, display_name) VALUES (?, ?)';
-      const { lastInsertRowid } = this.#database.prepare(sql).run(organization, displayName);
-      this.#insertAddress(canonical, { organization, userId: null, groupId: Number(lastInsertRowid) }, true);
-      this.#addMembers(Number(lastInsertRowid), organization, members);
+      const groupId = this.#tables.run(sql, organization, displayName).id;
+      this.#insertAddress(canonical, { organization, userId: null, groupId }, true);
+      this.#addMembers(groupId, organization, members);
     });
     return this.group(canonical.address);
   }
 
   groups(organization?: OrganizationId): Group[] {
-    const groups = this.#all<Omit<Group, 'members'>>(
+    const groups = this.#tables.all<Omit<Group, 'members'>>(
       `${GROUP} WHERE (?1 IS NULL OR "group".organization_id = ?1) ORDER BY address`,
       organization ?? null,
     );
@@ -234,133 +284,73 @@ export class Directory {
 
   /** @throws RefusedError 'nonexistent'. */
   group(address: string): Group {
-    const owner = this.#ownerOf(requireAddress(address).address);
-    const group =
-      owner?.groupId == null
-        ? undefined
-        : this.#all<Group>(`${GROUP} WHERE "group".group_id = ?`, owner.groupId)[0];
-    if (group === undefined) throw new RefusedError('nonexistent', 'There is no such group');
+    const group = this.#groupAt(address);
     return { ...group, members: this.#membersOf(group.id) };
   }
 
   /** Members that are there already stay. @throws as createGroup does. */
   addMembers(group: string, members: readonly string[]): void {
-    const { id, organization } = this.group(group);
-    this.#transaction(() => this.#addMembers(id, organization, members));
+    const { id, organization } = this.#groupAt(group);
+    this.#changed(() => this.#addMembers(id, organization, members));
   }
 
   /** @throws RefusedError 'nonexistent' for what is not a member. */
   removeMembers(group: string, members: readonly string[]): void {
-    const { id } = this.group(group);
-    this.#transaction(() => {
+    const { id } = this.#groupAt(group);
+    this.#changed(() => {
       for (const member of members) {
         const owner = this.#ownerOf(requireAddress(member).address);
         const sql = 'DELETE FROM member WHERE group_id = ? AND (user_id = ? OR child_group_id = ?)';
-        const { changes } = this.#database
-          .prepare(sql)
-          .run(id, owner?.userId ?? null, owner?.groupId ?? null);
+        const { changes } = this.#tables.run(sql, id, owner?.userId ?? null, owner?.groupId ?? null);
         if (changes === 0) throw new RefusedError('nonexistent', 'The group has no such member');
       }
     });
   }
 
   deleteGroup(address: string): void {
-    this.#change('DELETE FROM "group" WHERE group_id = ?', this.group(address).id);
+    const { id } = this.#groupAt(address);
+    this.#changed(() => this.#tables.run('DELETE FROM "group" WHERE group_id = ?', id));
   }
 
   // --- Aliases ---
 
-  /** @throws RefusedError 'already-exists', 'nonexistent' (target), 'not-permitted' (another organization's domain). */
+  /**
+   * An alias may have a plus sign: it is found before the user whose sub-address it would be.
+   * @throws RefusedError 'already-exists', 'nonexistent' (target), 'not-permitted' (another organization's domain).
+   */
   createAlias(address: string, target: string): Alias {
     const canonical = requireAddress(address);
     const owner = this.#ownerOf(requireAddress(target).address);
     if (owner === null) throw new RefusedError('nonexistent', 'There is no such user or group');
-    this.#transaction(() => {
-      if (this.#ownerOfDomain(canonical.domain) !== owner.organization) {
-        throw new RefusedError('not-permitted', 'The domain belongs to another organization');
-      }
-      this.#insertAddress(canonical, owner, false);
-    });
-    return this.aliases(owner.organization).find((alias) => alias.address === canonical.address)!;
+    if (this.#ownerOfDomain(canonical.domain) !== owner.organization) {
+      throw new RefusedError('not-permitted', 'The domain belongs to another organization');
+    }
+    this.#insertAddress(canonical, owner, false);
+    return this.#tables.get<Alias>(`${ALIAS} AND alias.address = ?`, canonical.address)!;
   }
 
   aliases(organization?: OrganizationId): Alias[] {
-    return this.#all(
-      `SELECT alias.address, alias.organization_id AS organization, target.address AS target FROM address AS alias
-        JOIN address AS target ON target.is_primary = 1
-          AND (target.user_id = alias.user_id OR target.group_id = alias.group_id)
-        WHERE alias.is_primary = 0 AND (?1 IS NULL OR alias.organization_id = ?1) ORDER BY alias.address`,
+    return this.#tables.all(
+      `${ALIAS} AND (?1 IS NULL OR alias.organization_id = ?1) ORDER BY alias.address`,
       organization ?? null,
     );
   }
 
   /** @throws RefusedError 'nonexistent'. */
   deleteAlias(address: string): void {
-    const { changes } = this.#change(
-      'DELETE FROM address WHERE address = ? AND is_primary = 0',
-      requireAddress(address).address,
-    );
+    const sql = 'DELETE FROM address WHERE address = ? AND is_primary = 0';
+    const { changes } = this.#tables.run(sql, requireAddress(address).address);
     if (changes === 0) throw new RefusedError('nonexistent', 'There is no such alias');
   }
 
   // --- Resolving ---
 
-  /** Where mail to an address goes. `postmaster` needs no domain (RFC 5321 §4.5.1). Never throws; cached. */
+  /**
+   * Where mail to an address goes: aliases followed, groups expanded, sub-addresses cut. `postmaster` needs no domain
+   * (RFC 5321 §4.5.1). Never refuses; cheap enough for whoever asks.
+   */
   resolve(address: string): Resolution {
-    const known = this.#resolutions.get(address);
-    if (known !== undefined) return known;
-    const resolution = this.#resolve(address);
-    if (this.#resolutions.size >= CACHED_RESOLUTIONS) {
-      this.#resolutions.delete(this.#resolutions.keys().next().value!);
-    }
-    this.#resolutions.set(address, resolution);
-    return resolution;
-  }
-
-  #resolve(text: string): Resolution {
-    if (text.toLowerCase() === 'postmaster') return this.#postmaster(null);
-    const canonical = canonicalAddress(text);
-    const domain = canonical?.domain ?? canonicalDomain(text.slice(text.lastIndexOf('@') + 1));
-    const organization = domain === null ? null : this.#organizationOfDomain(domain);
-    if (organization === null) return { kind: 'foreign' };
-    if (canonical === null) return { kind: 'unknown' };
-    const owner =
-      this.#ownerOf(canonical.address) ??
-      this.#ownerOf(`${withoutDetail(canonical.localPart)}@${canonical.domain}`);
-    if (owner !== null) return this.#mailboxesOf(owner);
-    return canonical.localPart === 'postmaster' ? this.#postmaster(organization) : { kind: 'unknown' };
-  }
-
-  /** RFC 5321 §4.5.1: every domain has a postmaster. Where no address of that name is, it is the first user. */
-  #postmaster(organization: OrganizationId | null): Resolution {
-    const filter = organization === null ? {} : { organization };
-    const [first] = this.users({ ...filter, state: 'active' });
-    return first === undefined ? { kind: 'unknown' } : { kind: 'local', mailboxes: [localMailbox(first)] };
-  }
-
-  #mailboxesOf(owner: Owner): Resolution {
-    const mailboxes = new Map<MailboxId, LocalMailbox>();
-    const seen = new Set<number>();
-    const groups = owner.groupId === null ? [] : [owner.groupId];
-    const addUser = (user: User | undefined): void => {
-      if (user?.state === 'active') mailboxes.set(user.mailbox, localMailbox(user));
-    };
-    if (owner.userId !== null) addUser(this.#userById(owner.userId));
-    for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
-      // Groups may hold each other; each counts once.
-      if (seen.has(group)) continue;
-      seen.add(group);
-      const sql = `${USER} JOIN member ON member.user_id = user.user_id WHERE member.group_id = ?`;
-      for (const user of this.#all<User>(sql, group)) addUser(user);
-      const children = this.#all<{ id: number }>(
-        'SELECT child_group_id AS id FROM member WHERE group_id = ? AND child_group_id IS NOT NULL',
-        group,
-      );
-      groups.push(...children.map(({ id }) => id));
-    }
-    return mailboxes.size === 0
-      ? { kind: 'disabled' }
-      : { kind: 'local', mailboxes: [...mailboxes.values()] };
+    return this.#resolver.resolve(address);
   }
 
   // --- Inside ---
@@ -371,144 +361,102 @@ export class Directory {
       throw new RefusedError('invalid', 'A user name has no plus sign: what follows one is a sub-address');
     }
     const organization = this.#ownerOfDomain(canonical.domain);
+    const known = this.#creatingAt(canonical.address);
+    if (known !== undefined) {
+      const sql = 'UPDATE user SET display_name = ?, quota_octets = ? WHERE user_id = ?';
+      this.#tables.run(sql, displayName, quotaOctets, known.id);
+      this.setPasswordHash(known.id, passwordHash);
+      return { ...known, displayName, quotaOctets };
+    }
+    const mailbox = newMailboxId();
     const sql = `INSERT INTO user (organization_id, display_name, mailbox_id, quota_octets, state)
       VALUES (?, ?, ?, ?, 'creating')`;
-    const mailbox = newMailboxId();
-    const { lastInsertRowid } = this.#database
-      .prepare(sql)
-      .run(organization, displayName, mailbox, quotaOctets);
-    const id = Number(lastInsertRowid);
+    const { id } = this.#tables.run(sql, organization, displayName, mailbox, quotaOctets);
     this.#insertAddress(canonical, { organization, userId: id, groupId: null }, true);
-    this.#database.prepare('INSERT INTO credential VALUES (?, ?, 1)').run(id, passwordHash);
-    return {
-      id,
-      organization,
-      address: canonical.address,
-      displayName,
-      mailbox,
-      quotaOctets,
-      state: 'creating',
-    };
+    this.#tables.run('INSERT INTO credential VALUES (?, ?, 1)', id, passwordHash);
+    const { address: primary } = canonical;
+    return { id, organization, address: primary, displayName, mailbox, quotaOctets, state: 'creating' };
+  }
+
+  #creatingAt(primary: string): User | undefined {
+    return this.#tables.get(`${USER} WHERE address = ? AND state = 'creating'`, primary);
   }
 
   #addMembers(group: number, organization: OrganizationId, members: readonly string[]): void {
-    const insert = this.#database.prepare('INSERT OR IGNORE INTO member VALUES (?, ?, ?, ?)');
     for (const member of members) {
       const canonical = requireAddress(member);
       const owner = this.#ownerOf(canonical.address);
-      if (owner === null && this.#organizationOfDomain(canonical.domain) === organization) {
+      if (owner === null && this.#resolver.organizationOfDomain(canonical.domain) === organization) {
         throw new RefusedError('nonexistent', 'There is no such user or group to be a member');
       }
       if (owner?.organization !== organization) {
         throw new RefusedError('not-permitted', 'A member must belong to the same organization');
       }
-      insert.run(group, organization, owner.userId, owner.groupId);
+      const sql = 'INSERT OR IGNORE INTO member VALUES (?, ?, ?, ?)';
+      this.#tables.run(sql, group, organization, owner.userId, owner.groupId);
     }
-    const { count } = this.#all<{ count: number }>(
-      'SELECT count(*) AS count FROM member WHERE group_id = ?',
-      group,
-    )[0]!;
-    if (count > GROUP_MEMBERS)
-      throw new RefusedError('too-many', `A group has at most ${GROUP_MEMBERS} members`);
+    for (const { id } of this.#tables.all<{ id: number }>(GROUPS_ABOVE, group)) {
+      const within = this.#tables.get<{ count: number }>(COUNT_WITHIN, id, GROUP_MEMBERS + 1)!;
+      if (within.count > GROUP_MEMBERS) {
+        throw new RefusedError('too-many', `A group and those in it have at most ${GROUP_MEMBERS} members`);
+      }
+    }
+  }
+
+  /** @throws RefusedError 'nonexistent'. */
+  #groupAt(address: string): Omit<Group, 'members'> {
+    const owner = this.#ownerOf(requireAddress(address).address);
+    const group =
+      owner?.groupId == null
+        ? undefined
+        : this.#tables.get<Omit<Group, 'members'>>(`${GROUP} WHERE "group".group_id = ?`, owner.groupId);
+    if (group === undefined) throw new RefusedError('nonexistent', 'There is no such group');
+    return group;
   }
 
   #membersOf(group: number): string[] {
     const sql = `SELECT address FROM member JOIN address ON is_primary = 1
       AND (address.user_id = member.user_id OR address.group_id = child_group_id)
       WHERE member.group_id = ? ORDER BY address`;
-    return this.#all<{ address: string }>(sql, group).map(({ address }) => address);
+    return this.#tables.all<{ address: string }>(sql, group).map(({ address }) => address);
   }
 
   #insertAddress({ address, domain }: CanonicalAddress, owner: Owner, isPrimary: boolean): void {
-    this.#insert('The address exists already', 'INSERT INTO address VALUES (?, ?, ?, ?, ?, ?)', [
+    this.#tables.insert(
+      ADDRESS_EXISTS,
+      'INSERT INTO address VALUES (?, ?, ?, ?, ?, ?)',
       address,
       domain,
       owner.organization,
       owner.userId,
       owner.groupId,
       isPrimary ? 1 : 0,
-    ]);
+    );
   }
 
   #userById(id: number): User | undefined {
-    return this.#all<User>(`${USER} WHERE user.user_id = ?`, id)[0];
+    return this.#tables.get(`${USER} WHERE user.user_id = ?`, id);
   }
 
   #ownerOf(address: string): Owner | null {
     const sql = `SELECT organization_id AS organization, user_id AS userId, group_id AS groupId FROM address
       WHERE address = ?`;
-    return this.#all<Owner>(sql, address)[0] ?? null;
-  }
-
-  #organizationOfDomain(domain: string): OrganizationId | null {
-    const sql = 'SELECT organization_id AS organization FROM domain WHERE name = ?';
-    return this.#all<{ organization: OrganizationId }>(sql, domain)[0]?.organization ?? null;
+    return this.#tables.get<Owner>(sql, address) ?? null;
   }
 
   /** @throws RefusedError 'nonexistent'. */
   #ownerOfDomain(domain: string): OrganizationId {
-    const organization = this.#organizationOfDomain(domain);
+    const organization = this.#resolver.organizationOfDomain(domain);
     if (organization === null) throw new RefusedError('nonexistent', 'There is no such domain');
     return organization;
   }
 
-  #all<T>(sql: string, ...parameters: SQLInputValue[]): T[] {
-    return this.#prepared(sql).all(...parameters) as T[];
-  }
-
-  readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>();
-
-  #prepared(sql: string): ReturnType<DatabaseSync['prepare']> {
-    const known = this.#statements.get(sql);
-    if (known !== undefined) return known;
-    const statement = this.#database.prepare(sql);
-    this.#statements.set(sql, statement);
-    return statement;
-  }
-
-  #change(sql: string, ...parameters: SQLInputValue[]): { changes: number | bigint } {
-    this.#resolutions.clear();
-    return this.#prepared(sql).run(...parameters);
-  }
-
-  /** @throws RefusedError 'already-exists' with `sentence` when the row is there. */
-  #insert(sentence: string, sql: string, parameters: readonly SQLInputValue[]): void {
+  /** A change of what addresses resolve to, or many, in one transaction. */
+  #changed<T>(work: () => T): T {
     try {
-      this.#change(sql, ...parameters);
-    } catch (error) {
-      throw isConstraint(error, 'UNIQUE') ? new RefusedError('already-exists', sentence, error) : error;
-    }
-  }
-
-  /** @throws RefusedError 'in-use' with `sentence` when other rows need the row. */
-  #remove(sentence: string, sql: string, parameters: readonly SQLInputValue[]): void {
-    try {
-      this.#change(sql, ...parameters);
-    } catch (error) {
-      throw isConstraint(error, 'FOREIGN KEY') ? new RefusedError('in-use', sentence, error) : error;
-    }
-  }
-
-  #transaction<T>(work: () => T): T {
-    this.#database.exec('BEGIN IMMEDIATE');
-    try {
-      const result = work();
-      this.#database.exec('COMMIT');
-      return result;
-    } catch (error) {
-      this.#database.exec('ROLLBACK');
-      throw error;
+      return this.#tables.transaction(work);
     } finally {
-      this.#resolutions.clear();
+      this.#resolver.forget();
     }
   }
 }
-
-const localMailbox = ({ organization, mailbox, quotaOctets }: User): LocalMailbox => ({
-  organization,
-  mailbox,
-  quotaOctets,
-});
-
-const isConstraint = (error: unknown, kind: string): boolean =>
-  error instanceof Error && error.message.includes(`${kind} constraint failed`);

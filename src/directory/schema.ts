@@ -1,8 +1,8 @@
 /** The schema of directory.db, and how it is opened. Few writes, each durable before it is answered. */
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { IntegrityError } from '../errors.ts';
+import { configure, migrate, refuseOldSqlite, type Setting } from '../sqlite.ts';
 
 /** `MIGRATIONS[n]` leads from schema version n to n + 1. Never edited once released; only added to. */
 const MIGRATIONS: readonly string[] = [
@@ -10,7 +10,10 @@ const MIGRATIONS: readonly string[] = [
   CREATE TABLE organization (
     organization_id TEXT NOT NULL PRIMARY KEY,
     name            TEXT NOT NULL UNIQUE,
-    key_id          TEXT
+    key_id          TEXT,
+    -- The raw Ed25519 public key that its recipients are signed with, a second time, apart from the key store: who
+    -- rewrites that one alone redirects no mail. NULL until the organization has keys.
+    directory_key   BLOB
   ) STRICT;
 
   CREATE TABLE domain (
@@ -28,6 +31,7 @@ const MIGRATIONS: readonly string[] = [
     state           TEXT    NOT NULL CHECK (state IN ('creating', 'active', 'disabled', 'removing')),
     UNIQUE (user_id, organization_id)
   ) STRICT;
+  CREATE INDEX user_active ON user (organization_id) WHERE state = 'active';
 
   CREATE TABLE credential (
     user_id       INTEGER NOT NULL PRIMARY KEY REFERENCES user ON DELETE CASCADE,
@@ -77,30 +81,31 @@ const MIGRATIONS: readonly string[] = [
   `,
 ];
 
-/** @throws IntegrityError 'format' when the file has a newer schema than this program. */
+const SETTINGS: readonly Setting[] = [
+  ['journal_mode', 'WAL', 'wal'],
+  ['synchronous', 'FULL', 2],
+  ['foreign_keys', 'ON', 1],
+  ['temp_store', 'MEMORY', 2],
+  ['mmap_size', '0', 0],
+];
+
+/**
+ * Readable for its owner only: it holds password hashes.
+ * @throws IntegrityError 'format' when the file has a newer schema than this program; UnavailableError when this SQLite
+ *   is too old or does not keep its promises.
+ */
 export function openDirectoryDatabase(file: string): DatabaseSync {
+  refuseOldSqlite();
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  const database = new DatabaseSync(file, { timeout: 5_000 });
+  // SQLite makes its files readable for all; the WAL takes over the database's mode.
+  closeSync(openSync(file, 'a', 0o600));
+  const database = new DatabaseSync(file, { timeout: 0 });
   try {
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;');
-    database.exec('PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0;');
-    migrate(database);
+    configure(database, SETTINGS);
+    migrate(database, MIGRATIONS);
   } catch (error) {
     database.close();
     throw error;
   }
   return database;
-}
-
-function migrate(database: DatabaseSync): void {
-  const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
-  if (version > MIGRATIONS.length) {
-    throw new IntegrityError(
-      'format',
-      `The directory has schema version ${version}; this program knows ${MIGRATIONS.length}`,
-    );
-  }
-  for (let next = version; next < MIGRATIONS.length; next++) {
-    database.exec(`BEGIN; ${MIGRATIONS[next]} PRAGMA user_version = ${next + 1}; COMMIT;`);
-  }
 }

@@ -57,5 +57,7 @@ export type Resolution =
   /** The domain is ours, the address is not. */
   | { readonly kind: 'unknown' }
   | { readonly kind: 'disabled' }
+  /** Who it belongs to is just being made: mail can be taken soon. */
+  | { readonly kind: 'pending' }
   /** Not a domain of ours. */
   | { readonly kind: 'foreign' };

@@ -8,7 +8,7 @@ import { KEY_SERVICE_DEADLINE_MS } from '../limits.ts';
 import { type ContextOptions, encryptionContext, isContextOf, type KeySubject } from './context.ts';
 import type { KeyOperation, KeyUser, UsedKey } from './journal-record.ts';
 import type { WrappedKey } from './key-store.ts';
-import type { KeyService, Unwrapped } from './service.ts';
+import { failedRequestId, type KeyService, type Unwrapped } from './service.ts';
 import type { UseJournal } from './use-journal.ts';
 
 /** What a key belongs to; `epoch` is null for keys of the organization itself. */
@@ -74,7 +74,8 @@ export class KeyUse {
       return result;
     } catch (error) {
       const outcome = error instanceof LetterlockError ? error.code : 'bug';
-      this.#journal.outcome(key, user, { operation, intent, requestId: null, outcome });
+      const requestId = error instanceof Error ? failedRequestId(error) : null;
+      this.#journal.outcome(key, user, { operation, intent, requestId, outcome });
       throw error;
     }
   }

@@ -24,7 +24,7 @@ import { createMailboxes, createOrganization, type Provisioning, unwrapDirectory
 import { syncDirectory } from './root-key-file.ts';
 import type { KeyService } from './service.ts';
 import { type JournalFile, UseJournal } from './use-journal.ts';
-import { VerifiedRecipients } from './verified-recipients.ts';
+import { type SecondPin, VerifiedRecipients } from './verified-recipients.ts';
 
 export type { KeyProblem } from './key-check.ts';
 
@@ -46,6 +46,8 @@ export interface KeyringOptions {
   /** Default: LEASE_IDLE_MS and LEASE_ABSOLUTE_MS, which are also the most that is allowed. */
   readonly leaseTimes?: LeaseTimes;
   readonly clock?: Clock;
+  /** The organizations' directory keys as they are kept apart from the key store. */
+  readonly secondPin?: SecondPin;
   /** Where the key-use journal is written; for tests of disks that are full or fail. */
   readonly openJournalFile?: (path: string) => Promise<JournalFile>;
 }
@@ -108,7 +110,7 @@ export class Keyring {
     });
     this.#parts = { store, keyUse, keeper, journal };
     this.#provisioning = { store, keyUse, recipientType: options.recipientType, now: () => clock.now() };
-    this.#recipients = new VerifiedRecipients(store);
+    this.#recipients = new VerifiedRecipients(store, options.secondPin);
   }
 
   /** False while the key-use journal cannot be written: what needs a key throws UnavailableError then. */
@@ -131,6 +133,11 @@ export class Keyring {
     return this.#change(() =>
       createOrganization(this.#provisioning, organization, keyId ?? defaultKeyId, user),
     );
+  }
+
+  /** The raw public key that the organization's recipients are signed with; null when it has no keys. */
+  directoryKey(organization: OrganizationId): Uint8Array | null {
+    return this.#parts.store.organization(organization)?.directoryKey ?? null;
   }
 
   /** @throws RefusedError 'in-use' while it has mailboxes. Nothing happens when it has no keys. */

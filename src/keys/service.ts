@@ -11,6 +11,23 @@
  */
 import type { EncryptionContext } from './context.ts';
 
+/** Private cause of the errors above where the service was asked: what it said. Never holds a key, clear or wrapped. */
+export class KeyServiceFailure extends Error {
+  /** The service's name for the call that failed; null when it gave none. */
+  readonly requestId: string | null;
+
+  constructor(message: string, requestId: string | null) {
+    super(message);
+    this.name = 'KeyServiceFailure';
+    this.requestId = requestId;
+  }
+}
+
+/** The service's name for the call that ended in this error, for the key-use journal; null when there is none. */
+export function failedRequestId(error: Error): string | null {
+  return error.cause instanceof KeyServiceFailure ? error.cause.requestId : null;
+}
+
 export interface Wrapped {
   /** Opaque to all but the service. The caller owns it. */
   readonly blob: Buffer;

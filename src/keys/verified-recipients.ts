@@ -15,8 +15,12 @@ export interface VerifiedRecipient {
   readonly recipient: Recipient;
 }
 
+/** An organization's pin as it is kept apart from the key store; null where none is. */
+export type SecondPin = (organization: OrganizationId) => Uint8Array | null;
+
 export class VerifiedRecipients {
   readonly #store: KeyStore;
+  readonly #secondPin: SecondPin;
   /** In order of last use. */
   readonly #verified = new Map<MailboxId, VerifiedRecipient>();
   /** First seen counts: a pin that changes under a running process is not followed. */
@@ -24,8 +28,10 @@ export class VerifiedRecipients {
   /** Of mailboxes beyond their first epoch, for as long as the process runs. */
   readonly #highestEpochs = new Map<MailboxId, number>();
 
-  constructor(store: KeyStore) {
+  /** @param secondPin Which the one in the key store must equal: who rewrote that file alone redirects no mail. */
+  constructor(store: KeyStore, secondPin: SecondPin = () => null) {
     this.#store = store;
+    this.#secondPin = secondPin;
   }
 
   /**
@@ -86,6 +92,9 @@ export class VerifiedRecipients {
     if (known !== undefined) return known;
     const row = this.#store.organization(organization);
     if (row === undefined) throw new IntegrityError('missing-key', 'This organization has no keys.');
+    if (!row.directoryKey.equals(this.#secondPin(organization) ?? row.directoryKey)) {
+      throw new IntegrityError('recipient-unverified', 'The key of this organization was replaced.');
+    }
     this.#pins.set(organization, row.directoryKey);
     return row.directoryKey;
   }

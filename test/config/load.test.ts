@@ -79,7 +79,7 @@ describe('loading the configuration', () => {
   it('names each wrong key with who set it and what was expected, all at once', async () => {
     const path = await file(
       'wrong.yaml',
-      'listeners: {mx: {port: 70000, porz: 1}, imap: true}\nplaintextAuthNetworks: [10.0.0.0]\nkeys: {service: aws}\nkyes: {}\n',
+      'listeners: {mx: {port: 70000, porz: 1}, imap: true}\nplaintextAuthNetworks: [10.0.0.0]\nkeys: {service: vault}\nkyes: {}\n',
     );
     assert.deepEqual(
       await problemsOf({
@@ -93,7 +93,7 @@ describe('loading the configuration', () => {
         `${path}: listeners.imap: expected false, or object`,
         `${path}: plaintextAuthNetworks.0: expected a network such as 10.1.0.0/16 or fd00::/8`,
         'LETTERLOCK_IMAP_MAX_CONNECTIONS: imap.maxConnections: expected number',
-        `${path}: keys.service: expected "local"`,
+        `${path}: keys.service: expected one of "local"|"aws"`,
         `${path}: kyes: there is no such key`,
       ],
     );
@@ -122,6 +122,13 @@ describe('loading the configuration', () => {
     const half = { roles: ['mx'], tls: { keyFile: 'k' } };
     assert.deepEqual(await problemsOf({ ...without, overrides: half }), [
       'command line: tls.certificateFile: expected a file: the other of the two is set',
+    ]);
+  });
+
+  it('asks for a key where AWS KMS is to wrap keys', async () => {
+    const overrides = { roles: ['mx'], keys: { service: 'aws' } };
+    assert.deepEqual(await problemsOf({ base: {}, overrides }), [
+      'command line: keys.aws.keyId: expected the ARN of a key: needed by keys.service aws',
     ]);
   });
 

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, afterEach, beforeEach, describe, it } from 'mocha';
 import { newMailboxId, newOrganizationId } from '../../src/ids.ts';
-import { refuseOldSqlite } from '../../src/keys/key-schema.ts';
 import { KeyStore, type MailboxKeyRow } from '../../src/keys/key-store.ts';
 import { cleanUp, temporaryDirectory } from './support.ts';
 
@@ -41,13 +40,6 @@ describe('key store', () => {
   });
   afterEach(() => store.close());
   after(cleanUp);
-
-  it('refuses an SQLite older than 3.51.3', () => {
-    for (const version of ['3.51.2', '3.50.9', '2.99.99', '3.51']) {
-      assert.throws(() => refuseOldSqlite(version), { kind: 'unavailable' }, version);
-    }
-    for (const version of ['3.51.3', '3.52.0', '3.53.4', '4.0.0']) refuseOldSqlite(version);
-  });
 
   it('refuses a file of a later version and leaves it as it is', () => {
     store.close();

@@ -107,8 +107,8 @@ export class SmtpFixture {
       deliverHandle: keyring.deliverHandle.bind(keyring),
       store,
       authenticate: async ({ username, password, remoteAddress }) => {
-        const { addresses } = await authenticator.authenticate(username, password, remoteAddress);
-        return { owns: (address) => addresses.includes(address.toLowerCase()) };
+        const { userId } = await authenticator.authenticate(username, password, remoteAddress);
+        return { owns: (address) => this.directory.maySendAs(userId, address) };
       },
     };
   }

@@ -68,6 +68,8 @@ export interface LetterlockOptions {
 export interface Letterlock extends Omit<ReadyLine, 'ready'> {
   /** Runs the command line against this server, with this on its standard input; rejects unless it ends with 0. */
   administer(command: readonly string[], input?: string): Promise<void>;
+  /** What the server has said on standard output and standard error so far. */
+  said(): string;
   /** SIGTERM; rejects unless the server exits with 0 within 30 s. Removes a temporary data directory. */
   stop(): Promise<void>;
   /** SIGKILL, as a power cut would; the data directory stays, for the next start. */
@@ -92,6 +94,8 @@ export async function startLetterlock(options: LetterlockOptions = {}): Promise<
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.environment },
   });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (octets) => (said += octets));
   const killWithUs = (): unknown => child.kill('SIGKILL');
   process.once('exit', killWithUs);
   const exited = once(child, 'exit').then(([code, signal]) => {
@@ -110,6 +114,7 @@ export async function startLetterlock(options: LetterlockOptions = {}): Promise<
     async administer(command, input) {
       await runProgramWell(join(SCRIPTS, 'letterlock'), [...command, '--data', data], input);
     },
+    said: () => said,
     async stop() {
       child.kill('SIGTERM');
       const deadline = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS);
@@ -122,6 +127,7 @@ export async function startLetterlock(options: LetterlockOptions = {}): Promise<
       process.kill(ready.pid, 'SIGKILL');
       child.kill('SIGKILL');
       await exited;
+      if (options.data !== undefined) await removeScratch(scratch);
     },
   };
 }

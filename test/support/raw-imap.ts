@@ -51,9 +51,14 @@ export class RawImap {
    * @param command Without tag and CRLF; literals as `{n+}CRLF` and octets (RFC 7888), one character an octet.
    * @throws ConnectionLost
    */
-  async command(command: string): Promise<ImapAnswer> {
+  command(command: string): Promise<ImapAnswer> {
     this.begin(command);
-    this.write('\r\n');
+    return this.finish('');
+  }
+
+  /** Sends what was left of a command that `begin` began, and waits for its tagged response. */
+  async finish(rest: string): Promise<ImapAnswer> {
+    this.write(`${rest}\r\n`);
     const tag = `${this.tag} `;
     const untagged: string[] = [];
     for (;;) {

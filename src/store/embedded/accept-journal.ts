@@ -6,10 +6,16 @@
  * process, for after a failed fsync nobody knows what is on the disk.
  */
 import { randomInt } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { IntegrityError, UnavailableError } from '../../errors.ts';
-import { JOURNAL_QUEUE_OCTETS, JOURNAL_RECORD_OCTETS, JOURNAL_SEGMENTS, MIB } from '../../limits.ts';
+import { IntegrityError, RefusedError, UnavailableError } from '../../errors.ts';
+import {
+  JOURNAL_ENTRY_OCTETS,
+  JOURNAL_QUEUE_OCTETS,
+  JOURNAL_RECORD_OCTETS,
+  JOURNAL_SEGMENTS,
+  MIB,
+} from '../../limits.ts';
 import type { Operation } from '../operation.ts';
 import {
   blobOffsets,
@@ -85,6 +91,8 @@ export class AcceptJournal {
   #spare: Promise<void> | null = null;
   #freed: (() => void) | null = null;
   #isClosed = false;
+  /** After it nothing is recorded: what lies behind a hole would not be found again. */
+  #failure: Error | null = null;
 
   private constructor(options: AcceptJournalOptions) {
     this.#options = options;
@@ -97,33 +105,49 @@ export class AcceptJournal {
    */
   static async open(options: AcceptJournalOptions): Promise<[AcceptJournal, SurvivingSegment[]]> {
     const journal = new AcceptJournal(options);
-    return [journal, await journal.#openSegments()];
+    try {
+      return [journal, await journal.#openSegments()];
+    } catch (error) {
+      await journal.closeFiles();
+      throw error;
+    }
   }
 
   /**
-   * Resolves when the operation is durable and applied.
-   * @throws UnavailableError 'busy' when the disk does not keep up, 'shutting-down'; nothing was recorded.
+   * Resolves when the operation is durable and applied. Rejects with UnavailableError 'shutting-down' when nothing was
+   * recorded. Operations are recorded in the order of the calls.
    */
   append(operation: Operation, blobs: readonly Buffer[], origin?: unknown): Promise<void> {
-    if (this.#isClosed) throw new UnavailableError('shutting-down', 'The server is shutting down');
-    const record = encodeRecord(operation, blobs);
-    if (
-      record.length > Math.min(JOURNAL_RECORD_OCTETS, this.#options.segmentOctets - SEGMENT_HEADER_OCTETS)
-    ) {
-      throw new RangeError(`A journal record of ${record.length} octets fits no segment`);
-    }
     return new Promise((resolve, reject) => {
+      this.#assertOpen();
+      const record = encodeRecord(operation, blobs);
+      if (record.length > this.#mostRecordOctets) {
+        throw new RangeError(`A journal record of ${record.length} octets fits no segment`);
+      }
       this.#queue.push({ operation, origin, record, resolve, reject });
       this.#queueOctets += record.length;
       this.#running ??= this.#run();
     });
   }
 
-  /** @throws UnavailableError 'busy'. Called before anything is assigned that an operation would record. */
+  /**
+   * Called before anything is assigned that an operation would record.
+   * @throws UnavailableError 'busy' when the disk does not keep up, 'shutting-down'.
+   */
   assertRoom(): void {
-    if (this.#isClosed) throw new UnavailableError('shutting-down', 'The server is shutting down');
+    this.#assertOpen();
     if (this.#queueOctets > JOURNAL_QUEUE_OCTETS) {
       throw new UnavailableError('busy', 'The disk does not keep up; try again later');
+    }
+  }
+
+  /**
+   * Called before anything is assigned to the entries of an operation.
+   * @throws RefusedError 'too-big' when the operation, with blobs of so many octets, may not fit one record.
+   */
+  assertFits(blobOctets: number, entries: number): void {
+    if (blobOctets + (entries + 1) * JOURNAL_ENTRY_OCTETS > this.#mostRecordOctets) {
+      throw new RefusedError('too-big', 'That is too much for one step');
     }
   }
 
@@ -148,10 +172,26 @@ export class AcceptJournal {
     this.#isClosed = true;
     await this.#running;
     await this.#applied;
-    await this.#spare;
+    await this.#spare?.catch(() => undefined);
     const last = this.#current;
     this.#current = null;
     if (last !== null) this.#options.full(last);
+  }
+
+  get #mostRecordOctets(): number {
+    return Math.min(JOURNAL_RECORD_OCTETS, this.#options.segmentOctets - SEGMENT_HEADER_OCTETS);
+  }
+
+  #assertOpen(): void {
+    if (!this.#isClosed && this.#failure === null) return;
+    throw new UnavailableError('shutting-down', 'The server is shutting down', this.#failure ?? undefined);
+  }
+
+  /** Nothing that waits is recorded any more. */
+  #fail(error: unknown): void {
+    this.#failure ??= error as Error;
+    this.#options.fatal(error);
+    for (const waiting of this.#queue.splice(0)) waiting.reject(this.#failure);
   }
 
   async closeFiles(): Promise<void> {
@@ -200,8 +240,7 @@ export class AcceptJournal {
     try {
       while (this.#queue.length > 0) await this.#commitGroup();
     } catch (error) {
-      this.#options.fatal(error);
-      for (const waiting of this.#queue.splice(0)) waiting.reject(error as Error);
+      this.#fail(error);
     } finally {
       this.#running = null;
     }
@@ -209,6 +248,7 @@ export class AcceptJournal {
 
   async #commitGroup(): Promise<void> {
     const segment = await this.#segmentFor(this.#queue[0]!.record.length);
+    if (this.#failure !== null) throw this.#failure;
     const buffers: Buffer[] = [];
     const group: Waiting[] = [];
     const committed: CommittedRecord[] = [];
@@ -228,19 +268,20 @@ export class AcceptJournal {
       group.push(waiting);
       segment.offset += record.length;
     }
-    this.#queue = this.#queue.slice(group.length);
     await writeAll(segment.file, buffers, start);
     await segment.file.datasync();
+    this.#queue = this.#queue.slice(group.length);
     for (const waiting of group) this.#queueOctets -= waiting.record.length;
     const end = segment.offset;
     // Applied while the next group is being synced, and always in order.
     this.#applied = this.#applied.then(async () => {
       try {
+        if (this.#failure !== null) throw this.#failure;
         await this.#options.apply(committed);
         segment.appliedOffset = end;
         for (const waiting of group) waiting.resolve();
       } catch (error) {
-        this.#options.fatal(error);
+        if (this.#failure === null) this.#fail(error);
         for (const waiting of group) waiting.reject(error as Error);
       }
     });
@@ -250,6 +291,11 @@ export class AcceptJournal {
   async #segmentFor(recordOctets: number): Promise<Segment> {
     const current = this.#current;
     if (current !== null && current.offset + recordOctets <= this.#options.segmentOctets) return current;
+    if (current !== null) {
+      this.#current = null;
+      await this.#applied;
+      this.#options.full(current);
+    }
     const next = await this.#takeFree();
     next.number = ++this.#number;
     next.seed = randomInt(2 ** 32);
@@ -258,11 +304,8 @@ export class AcceptJournal {
     const header = encodeSegmentHeader(next);
     await next.file.write(header, 0, header.length, 0);
     this.#current = next;
-    if (current !== null) {
-      await this.#applied;
-      this.#options.full(current);
-    }
-    if (this.#free.length === 0) this.#spare ??= this.#addSpare();
+    // Made ahead; when it cannot be (a full disk), the segments there are go round.
+    if (this.#free.length === 0) this.#makeSpare().catch(() => undefined);
     return next;
   }
 
@@ -271,9 +314,12 @@ export class AcceptJournal {
       const free = this.#free.shift();
       if (free !== undefined) return free;
       if (this.#segments.length < JOURNAL_SEGMENTS) {
-        this.#spare ??= this.#addSpare();
-        await this.#spare;
-      } else {
+        await this.#makeSpare().catch((error: unknown) => {
+          if (this.#segments.length === 0) throw error;
+        });
+        if (this.#free.length > 0) continue;
+      }
+      if (this.#free.length === 0) {
         await new Promise<void>((resolve) => {
           this.#freed = resolve;
         });
@@ -281,19 +327,38 @@ export class AcceptJournal {
     }
   }
 
+  #makeSpare(): Promise<void> {
+    this.#spare ??= this.#addSpare().finally(() => {
+      this.#spare = null;
+    });
+    return this.#spare;
+  }
+
   async #addSpare(): Promise<void> {
+    if (this.#segments.length >= JOURNAL_SEGMENTS) return;
+    const path = this.#freePath();
+    const file = await open(path, 'wx+', 0o600);
     try {
-      if (this.#segments.length >= JOURNAL_SEGMENTS) return;
-      const name = `accept-${this.#segments.length.toString(16).padStart(2, '0')}.log`;
-      const path = join(this.#options.directory, name);
-      const file = await open(path, 'wx+', 0o600);
       await fillWithZeros(file, this.#options.segmentOctets);
       await syncDirectory(this.#options.directory);
-      const segment = newSegment(path, file);
-      this.#segments.push(segment);
-      this.#free.push(segment);
-    } finally {
-      this.#spare = null;
+    } catch (error) {
+      await file.close();
+      await unlink(path);
+      throw error;
+    }
+    const segment = newSegment(path, file);
+    this.#segments.push(segment);
+    this.#free.push(segment);
+    this.#freed?.();
+    this.#freed = null;
+  }
+
+  #freePath(): string {
+    const taken = new Set(this.#segments.map(({ path }) => path));
+    for (let number = 0; ; number++) {
+      const name = `accept-${number.toString(16).padStart(2, '0')}.log`;
+      const path = join(this.#options.directory, name);
+      if (!taken.has(path)) return path;
     }
   }
 }

@@ -38,6 +38,7 @@ import {
   indexFile,
   mailboxDirectory,
   mailboxesDirectory,
+  removedDirectory,
   snapshotFile,
   spoolFile,
 } from './layout.ts';
@@ -52,15 +53,14 @@ const { dataDirectory, snapshotIntervalMs } = workerData as CheckpointThreadData
 
 /** Indexes that are open, the least recently used first. */
 const databases = new Map<MailboxId, DatabaseSync>();
-/**
- * Kept from the first half to the second: only then does the index know where a pack's records end, and a writer made
- * anew would cut what it does not know.
- */
+/** Kept from one run to the next: a writer made anew looks for the end of its last pack. */
 const writers = new Map<MailboxId, PackWriter>();
 /** Mailboxes that the first half changed, for the second. */
 let touched = new Set<MailboxId>();
 /** Those of them that are new: their files and directories were never synced. */
 let born = new Set<MailboxId>();
+/** Directories that mailboxes were removed from. */
+let bereft = new Set<string>();
 
 parentPort?.on('message', (request: CheckpointRequest) => {
   let reply: CheckpointReply;
@@ -87,12 +87,15 @@ function carryOver({ range, garbage }: Extract<CheckpointRequest, { kind: 'carry
 
 function carryRange(range: CheckpointRange, batch: Batch): void {
   const file = openSync(range.path, 'r');
+  let at = range.from;
   try {
-    for (const { operation, blobs } of readRecords(file, range.seed, range.from, range.to)) {
+    for (const { operation, blobs, end } of readRecords(file, range.seed, range.from, range.to)) {
+      at = end;
       for (const mailbox of mailboxesOf(operation)) touched.add(mailbox);
       if (isBirth(operation)) for (const mailbox of mailboxesOf(operation)) born.add(mailbox);
       if (operation.op === 'remove-mailbox') {
         batch.write();
+        batch.sync();
         removeMailbox(operation.mailbox);
       }
       if (operation.op === 'add') for (const message of operation.messages) batch.add(message, blobs);
@@ -100,14 +103,19 @@ function carryRange(range: CheckpointRange, batch: Batch): void {
   } finally {
     closeSync(file);
   }
+  // All of it was written, synced and applied: to free the segment now would lose what cannot be read.
+  if (at !== range.to)
+    throw new Error(`A record of the accept journal cannot be read any more, at octet ${at}`);
 }
 
 /** Only now, when the indexes know the new places, is anything removed. */
 function settle({ garbage }: Extract<CheckpointRequest, { kind: 'settle' }>): MailboxPlaces[] {
   for (const mailbox of touched) checkpointIndex(mailbox);
   syncBirths();
+  for (const directory of bereft) syncPathSync(directory);
   touched = new Set();
   born = new Set();
+  bereft = new Set();
   for (const { mailbox, ids } of garbage) removeGarbage(mailbox, ids);
   while (databases.size > CHECKPOINT_INDEXES / 2) closeOldest();
   if (writers.size > CHECKPOINT_INDEXES) writers.clear();
@@ -159,11 +167,11 @@ class Batch {
       for (const [index, { id }] of records.entries()) places.push([id, written[index]!]);
       this.#places.set(mailbox, places);
       this.#written.add(mailbox);
+      // Each unsynced mailbox holds a descriptor.
+      if (this.#written.size > CHECKPOINT_INDEXES / 2) this.sync();
     }
     this.#records.clear();
     this.#octets = 0;
-    // Each unsynced mailbox holds a descriptor.
-    if (this.#written.size > CHECKPOINT_INDEXES / 2) this.sync();
   }
 
   sync(): void {
@@ -218,7 +226,8 @@ class Batch {
 function writeWhole(path: string, octets: Buffer): void {
   const file = openSync(`${path}.new`, 'w', 0o600);
   try {
-    writeSync(file, octets);
+    // A disk that fills up takes a part, and says no more than how much.
+    for (let at = 0; at < octets.length; ) at += writeSync(file, octets, at);
     fsyncSync(file);
   } finally {
     closeSync(file);
@@ -305,7 +314,13 @@ function removeMailbox(mailbox: MailboxId): void {
   databases.delete(mailbox);
   writers.get(mailbox)?.sync();
   writers.delete(mailbox);
-  rmSync(mailboxDirectory(dataDirectory, mailbox), { recursive: true, force: true });
+  const directory = mailboxDirectory(dataDirectory, mailbox);
+  const removed = removedDirectory(dataDirectory, mailbox);
+  rmSync(removed, { recursive: true, force: true });
+  if (!existsSync(directory)) return;
+  renameSync(directory, removed);
+  rmSync(removed, { recursive: true });
+  bereft.add(dirname(directory));
 }
 
 /** @returns null when the mailbox lost its index. */
@@ -332,7 +347,7 @@ function packsOf(mailbox: MailboxId): PackWriter {
     mailbox,
     knownEnd: (pack) => {
       const database = databaseOf(mailbox);
-      return database === null ? null : knownEnd(database, pack);
+      return database === null ? 0 : knownEnd(database, pack);
     },
   });
   writers.set(mailbox, writer);

@@ -1,6 +1,6 @@
 /**
  * Decides when the checkpoint thread runs, and over which part of the accept journal. One run at a time, oldest segment
- * first.
+ * first; after one that failed none follows, since a newer segment must not be freed before an older one.
  */
 import { Worker } from 'node:worker_threads';
 import { CHECKPOINT_IDLE_MS } from '../../limits.ts';
@@ -62,7 +62,7 @@ export class Checkpointer {
     this.#enqueue(segment, true).catch(this.#options.fatal);
   }
 
-  /** Carries over all that is applied by now, and waits for it. */
+  /** Carries over all that is applied by now, and waits for it. @throws what made a run fail. */
   async runNow(): Promise<void> {
     const segment = this.#options.current();
     await this.#chain;
@@ -71,14 +71,13 @@ export class Checkpointer {
 
   async close(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer);
-    await this.#chain;
+    await this.#chain.catch(() => undefined);
     await this.#thread.terminate();
   }
 
   #enqueue(segment: Segment, isWhole: boolean): Promise<void> {
-    const run = this.#chain.then(() => this.#run(segment, isWhole));
-    this.#chain = run.catch(() => undefined);
-    return run;
+    this.#chain = this.#chain.then(() => this.#run(segment, isWhole));
+    return this.#chain;
   }
 
   async #run(segment: Segment, isWhole: boolean): Promise<void> {

@@ -44,6 +44,8 @@ export interface MailboxServices {
   commit(operation: Operation, blobs: readonly Buffer[], origin?: unknown): Promise<void>;
   /** @throws UnavailableError 'busy', 'disk-full', 'shutting-down'. */
   assertRoom(): void;
+  /** @throws RefusedError 'too-big' when so much does not fit one durable step. */
+  assertFits(blobOctets: number, entries: number): void;
   /** @throws UnavailableError 'busy', 'shutting-down': for what frees space, or takes next to none. */
   assertOpen(): void;
   release(owner: MailboxOwner): void;
@@ -307,6 +309,9 @@ export class EmbeddedMailbox implements Mailbox {
     return this.#exclusively(async (lease) => {
       const row = this.#owner.folder(folder);
       this.#assertQuota(items.reduce((sum, { message }) => sum + message.sizeOctets, 0));
+      const { epoch, recipient } = this.#handle;
+      const addressed = items.map(({ message }) => message.addressTo({ mailbox: this.id, epoch, recipient }));
+      this.#services.assertFits(appendedOctets(items, addressed), items.length);
       const blobs: Buffer[] = [];
       const addBlob = (blob: Buffer): number => blobs.push(blob) - 1;
       const keywords = this.#numberKeywords(
@@ -319,10 +324,9 @@ export class EmbeddedMailbox implements Mailbox {
         name: addBlob(keywords.blobs[keyword.name]!),
       }));
       const saved = Date.now();
-      const { epoch, recipient } = this.#handle;
       const firstUid = this.#owner.takeUids(row, items.length);
       const messages = items.map(({ message, flags, internalDate }, index): AddedMessage => {
-        const { header, digest } = message.addressTo({ mailbox: this.id, epoch, recipient });
+        const { header, digest } = addressed[index]!;
         this.#owner.takeOctets(message.sizeOctets);
         const { body } = message;
         return {
@@ -370,7 +374,7 @@ export class EmbeddedMailbox implements Mailbox {
       const changed: Uid[] = [];
       const modified: Uid[] = [];
       const missing: Uid[] = [];
-      for (const uid of uids) {
+      for (const uid of ascending(uids)) {
         const index = state.indexOf(uid);
         if (index < 0) missing.push(uid);
         else if (unchangedSince !== undefined && state.modSeqAt(index) > unchangedSince) modified.push(uid);
@@ -412,7 +416,7 @@ export class EmbeddedMailbox implements Mailbox {
     return this.#owner.exclusively(async () => {
       this.#owner.folder(folder);
       const state = this.#owner.state(folder);
-      const expunged = state.deleted(uids);
+      const expunged = state.deleted(uids === null ? null : ascending(uids));
       if (expunged.length === 0) return expunged;
       const set = toUidSet(expunged, state.uids, (uid) => state.indexOf(uid));
       const modSeq = this.#owner.takeModSeq();
@@ -496,7 +500,9 @@ export class EmbeddedMailbox implements Mailbox {
     });
   }
 
-  #lease(): Promise<Lease> {
+  /** @throws what the handle's throws; RefusedError 'nonexistent'. */
+  async #lease(): Promise<Lease> {
+    this.#owner.assertPresent();
     return this.#handle.lease();
   }
 
@@ -568,7 +574,7 @@ export class EmbeddedMailbox implements Mailbox {
       this.#owner.folder(folder);
       const to = this.#owner.folder(target);
       const state = this.#owner.state(folder);
-      const source = [...new Set(uids)].filter((uid) => state.indexOf(uid) >= 0).sort((a, b) => a - b);
+      const source = ascending(uids).filter((uid) => state.indexOf(uid) >= 0);
       const uidValidity = to.uidValidity as UidValidity;
       if (source.length === 0) return { uidValidity, source, target: [] };
       const octets = this.#octetsOf(folder, source);
@@ -642,6 +648,20 @@ export class EmbeddedMailbox implements Mailbox {
       openName(lease, 'keyword-name', number, this.#owner.keywords.get(number)!),
     );
   }
+}
+
+/** Each UID once: the journal records ascending ranges. */
+const ascending = (uids: readonly Uid[]): Uid[] => [...new Set(uids)].sort((a, b) => a - b);
+
+/** What an append adds to the journal, but for its entries' fields. */
+function appendedOctets(
+  items: readonly AppendItem[],
+  addressed: readonly { readonly header: Buffer; readonly digest: Buffer }[],
+): number {
+  let octets = 0;
+  for (const { message } of items) octets += message.body.kind === 'memory' ? message.body.octets.length : 0;
+  for (const { header, digest } of addressed) octets += header.length + digest.length;
+  return octets;
 }
 
 /** INBOX compares case-insensitively (RFC 9051 §5.1), as a first component too. */

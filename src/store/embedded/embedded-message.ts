@@ -94,7 +94,7 @@ export class EmbeddedMessage implements StoredMessage {
 
   async #smallBody(): Promise<Buffer> {
     const { octets } = this.#row;
-    const body = await (this.#body ?? this.#located((place) => this.#context.bodies.read(place)));
+    const body = await this.#located((place) => this.#context.bodies.read(place), this.#body);
     // A small message is one raw frame: its table need not come from the digest.
     return openSmallBody(await this.#fileKey(), body, [RAW_PREFIX_OCTETS + octets], octets);
   }
@@ -104,10 +104,10 @@ export class EmbeddedMessage implements StoredMessage {
   }
 
   /** A compaction may have moved the body since the row was read: then it is looked up once more. */
-  async #located<T>(read: (place: BodyPlace) => Promise<T>): Promise<T> {
+  async #located<T>(read: (place: BodyPlace) => Promise<T>, ahead: Promise<T> | null = null): Promise<T> {
     const { mailbox, relocate } = this.#context;
     try {
-      return await read({ mailbox, ...this.#row });
+      return await (ahead ?? read({ mailbox, ...this.#row }));
     } catch (error) {
       const isMissing = error instanceof IntegrityError && error.code === 'missing-body';
       const row = isMissing ? relocate(this.#row.uid) : null;

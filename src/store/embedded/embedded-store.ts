@@ -4,7 +4,7 @@
  * One process holds the data directory (data-lock.ts); in it, this object owns every mailbox.
  */
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { mkdir, readdir, rm, statfs, unlink } from 'node:fs/promises';
+import { mkdir, readdir, statfs, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { IntegrityError, type LetterlockError, RefusedError, UnavailableError } from '../../errors.ts';
@@ -12,8 +12,8 @@ import type { FolderId, MailboxId, Uid } from '../../ids.ts';
 import {
   DISK_CHECK_MS,
   DISK_RESERVE_OCTETS,
+  GARBAGE_MAILBOXES,
   IDLE_MAILBOX_OWNERS,
-  JOURNAL_RECORD_OCTETS,
   JOURNAL_SEGMENT_OCTETS,
   OPEN_INDEXES,
   SNAPSHOT_INTERVAL_MS,
@@ -29,9 +29,17 @@ import type { MailboxGarbage, MailboxPlaces } from './checkpoint-protocol.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { EmbeddedMailbox, type MailboxServices } from './embedded-mailbox.ts';
 import { IndexPool } from './index-pool.ts';
-import { indexFile, journalDirectory, mailboxesDirectory, spoolDirectory } from './layout.ts';
+import {
+  indexFile,
+  journalDirectory,
+  mailboxDirectory,
+  mailboxesDirectory,
+  snapshotFile,
+  spoolDirectory,
+} from './layout.ts';
 import { MailboxOwner } from './mailbox-owner.ts';
-import { assertSqliteVersion, openIndexDatabase, SCHEMA_VERSION } from './schema.ts';
+import { listPacks } from './pack.ts';
+import { assertSqliteVersion, isDamage, openIndexDatabase, SCHEMA_VERSION } from './schema.ts';
 import { readRecords, SEGMENT_HEADER_OCTETS } from './segment.ts';
 
 /** RFC 6154; all subscribed. Drafts and Sent are what clients look for first. */
@@ -46,8 +54,6 @@ const STANDARD_FOLDERS: readonly { readonly path: readonly string[]; readonly ro
 
 const GARBAGE_BATCH = 1_000;
 const REPLAY_GROUP = 256;
-/** More than one entry of an operation takes as JSON. */
-const OPERATION_ENTRY_OCTETS = 512;
 const PLACES_AT_ONCE = 256;
 const EMPTY = Buffer.alloc(0);
 
@@ -77,6 +83,8 @@ export class EmbeddedStore implements MailStore {
   /** In order of use, the least recent first. */
   readonly #owners = new Map<MailboxId, MailboxOwner>();
   readonly #withGarbage = new Set<MailboxId>();
+  /** Removed since the start; their files go with a checkpoint. An id is never given to a second mailbox. */
+  readonly #removed = new Set<MailboxId>();
   readonly #services: MailboxServices;
   #journal!: AcceptJournal;
   #checkpointer!: Checkpointer;
@@ -94,6 +102,7 @@ export class EmbeddedStore implements MailStore {
       commit: (operation, blobs, origin) => this.#journal.append(operation, blobs, origin),
       assertRoom: () => this.#assertRoom(),
       assertOpen: () => this.#journal.assertRoom(),
+      assertFits: (blobOctets, entries) => this.#journal.assertFits(blobOctets, entries),
       release: (owner) => {
         owner.pins--;
       },
@@ -107,7 +116,12 @@ export class EmbeddedStore implements MailStore {
   static async open(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
     assertSqliteVersion();
     const store = new EmbeddedStore(options);
-    await store.#open();
+    try {
+      await store.#open();
+    } catch (error) {
+      await store.#closeParts();
+      throw error;
+    }
     return store;
   }
 
@@ -118,6 +132,7 @@ export class EmbeddedStore implements MailStore {
     this.#assertRoom();
     const outcomes = new Map<MailboxId, DeliveryOutcome>();
     const accepted: SealedPlacement[] = [];
+    let octets = message.body.kind === 'memory' ? message.body.octets.length : 0;
     const slice = yieldingTo();
     try {
       for (const placement of placements) {
@@ -130,14 +145,21 @@ export class EmbeddedStore implements MailStore {
           accepted.push(sealed);
           assertDeliverable(owner, handle, message.sizeOctets);
           Object.assign(sealed, message.addressTo(handle));
+          octets += sealed.header.length + sealed.digest.length;
           outcomes.set(handle.mailbox, { mailbox: handle.mailbox });
         } catch (error) {
           outcomes.set(handle.mailbox, { mailbox: handle.mailbox, error: error as LetterlockError });
         }
+        // All recipients are in one record, or none. What does not fit has a digest of many kilobytes and thousands of them.
+        this.#journal.assertFits(octets, accepted.length);
         const wait = slice.pause();
         if (wait !== undefined) await wait;
       }
-      const placed = accepted.filter(({ header }) => header !== EMPTY);
+      // Some may have been removed meanwhile.
+      for (const { owner } of accepted) {
+        if (owner.isRemoved) outcomes.set(owner.id, { mailbox: owner.id, error: nonexistent() });
+      }
+      const placed = accepted.filter(({ header, owner }) => header !== EMPTY && !owner.isRemoved);
       if (placed.length > 0) await this.#commitDelivery(message, placed);
       return [...outcomes.values()];
     } finally {
@@ -165,15 +187,18 @@ export class EmbeddedStore implements MailStore {
 
   async removeMailbox(handle: MaintenanceHandle): Promise<void> {
     this.#journal.assertRoom();
-    if (!existsSync(indexFile(this.#data, handle.mailbox))) return;
+    // Its directory, not its index: a mailbox that lost that is removed all the same.
+    if (this.#removed.has(handle.mailbox) || !existsSync(mailboxDirectory(this.#data, handle.mailbox)))
+      return;
     await this.#services.commit({ op: 'remove-mailbox', mailbox: handle.mailbox }, []);
   }
 
   async openMailbox(owner: OwnerHandle): Promise<Mailbox> {
+    if (this.#isClosing) throw new UnavailableError('shutting-down', 'The server is shutting down');
     const pinned = this.#pinOwner(owner.mailbox);
     if (!pinned.exists) {
       pinned.pins--;
-      throw new RefusedError('nonexistent', 'The mailbox does not exist');
+      throw nonexistent();
     }
     return new EmbeddedMailbox(owner, pinned, this.#services);
   }
@@ -191,10 +216,14 @@ export class EmbeddedStore implements MailStore {
   async close(): Promise<void> {
     if (this.#isClosing) return;
     this.#isClosing = true;
-    if (this.#diskTimer !== null) clearInterval(this.#diskTimer);
     await this.#journal.close();
-    await this.#checkpointer.close();
-    await this.#journal.closeFiles();
+    await this.#closeParts();
+  }
+
+  async #closeParts(): Promise<void> {
+    if (this.#diskTimer !== null) clearInterval(this.#diskTimer);
+    await this.#checkpointer?.close();
+    await this.#journal?.closeFiles();
     await this.#bodies.close();
     this.#pool.closeAll();
   }
@@ -241,7 +270,7 @@ export class EmbeddedStore implements MailStore {
         SEGMENT_HEADER_OCTETS,
         segment.offset,
       )) {
-        group.push({ ...record, segment, offset: record.end, origin: undefined });
+        group.push({ ...record, segment, origin: undefined });
         if (group.length < REPLAY_GROUP) continue;
         await this.#apply(group, true);
         group = [];
@@ -260,9 +289,11 @@ export class EmbeddedStore implements MailStore {
     return join(mailboxesDirectory(this.#data), `template-${SCHEMA_VERSION}.db`);
   }
 
-  /** An empty index: copying it is twenty times faster than running the schema for each new mailbox. */
+  /**
+   * An empty index: copying it is twenty times faster than running the schema for each new mailbox. Made at each start,
+   * since nobody synced the last one.
+   */
   #makeTemplate(): void {
-    if (existsSync(this.#template)) return;
     const beside = `${this.#template}.new`;
     rmSync(beside, { force: true });
     const database = openIndexDatabase(beside);
@@ -271,9 +302,24 @@ export class EmbeddedStore implements MailStore {
     renameSync(beside, this.#template);
   }
 
+  /** @throws IntegrityError when the mailbox has mail, and only its index is lost. */
   #makeIndex(mailbox: MailboxId): void {
     const path = indexFile(this.#data, mailbox);
     if (existsSync(path)) return;
+    if (listPacks(this.#data, mailbox).length > 0 || existsSync(snapshotFile(this.#data, mailbox)))
+      throw lostIndex();
+    this.#copyTemplate(path);
+  }
+
+  /** For a mailbox whose whole life is being replayed. */
+  #makeIndexAnew(mailbox: MailboxId): void {
+    this.#forget(mailbox);
+    const path = indexFile(this.#data, mailbox);
+    for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
+    this.#copyTemplate(path);
+  }
+
+  #copyTemplate(path: string): void {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     copyFileSync(this.#template, `${path}.new`);
     renameSync(`${path}.new`, path);
@@ -283,7 +329,6 @@ export class EmbeddedStore implements MailStore {
 
   async #commitDelivery(message: SealedMessage, placed: readonly SealedPlacement[]): Promise<void> {
     this.#journal.assertRoom();
-    assertFitsRecord(message, placed, this.#options.segmentOctets ?? JOURNAL_SEGMENT_OCTETS);
     // From here to `append` nothing waits: numbers are taken in the order in which the journal records them.
     const blobs: Buffer[] = [];
     const addBlob = (blob: Buffer): number => blobs.push(blob) - 1;
@@ -328,42 +373,55 @@ export class EmbeddedStore implements MailStore {
     }
     const slice = yieldingTo();
     for (const [mailbox, list] of byMailbox) {
-      await this.#applyToMailbox(mailbox, list, isReplay);
+      if (isReplay) this.#replayToMailbox(mailbox, list);
+      else this.#applyToMailbox(mailbox, list, false);
       const wait = slice.pause();
       if (wait !== undefined) await wait;
     }
     this.#checkpointer.nudge();
   }
 
-  async #applyToMailbox(
-    mailbox: MailboxId,
-    records: readonly CommittedRecord[],
-    isReplay: boolean,
-  ): Promise<void> {
-    if (isReplay && records.some(({ operation }) => isBirth(operation))) this.#makeIndex(mailbox);
-    // A mailbox that was removed meanwhile takes its mail along.
-    if (!existsSync(indexFile(this.#data, mailbox))) return;
-    const owner = this.#owner(mailbox);
-    let isRemoved = false;
-    owner.begin();
-    for (const { operation, blobs, origin } of records) {
-      if (operation.op === 'remove-mailbox') isRemoved = true;
-      else if (!isRemoved) owner.apply(operation, blobs, origin, isReplay);
+  /** What the journal holds for a mailbox that has no index, or was removed, stays in the journal's hands. */
+  #applyToMailbox(mailbox: MailboxId, records: readonly CommittedRecord[], isReplay: boolean): void {
+    const removal = records.findIndex(({ operation }) => operation.op === 'remove-mailbox');
+    const others = removal < 0 ? records : records.slice(0, removal);
+    if (others.length > 0 && this.#hasIndex(mailbox)) {
+      const owner = this.#owner(mailbox);
+      owner.begin();
+      for (const { operation, blobs, origin } of others) {
+        if (operation.op !== 'remove-mailbox') owner.apply(operation, blobs, origin, isReplay);
+      }
+      owner.commit();
+      if (owner.hasGarbage) this.#withGarbage.add(mailbox);
     }
-    owner.commit();
-    if (owner.hasGarbage) this.#withGarbage.add(mailbox);
-    if (isRemoved) await this.#drop(owner);
+    if (removal >= 0) this.#drop(mailbox);
   }
 
-  /** The rest of the directory goes at the next checkpoint. */
-  async #drop(owner: MailboxOwner): Promise<void> {
-    owner.remove();
-    this.#owners.delete(owner.id);
-    this.#withGarbage.delete(owner.id);
-    this.#pool.close(owner.id);
-    this.#bodies.forget(owner.id);
-    for (const suffix of ['', '-wal', '-shm'])
-      await rm(indexFile(this.#data, owner.id) + suffix, { force: true });
+  /** An index that is damaged is set aside, so that one bad file does not keep all mailboxes from their mail. */
+  #replayToMailbox(mailbox: MailboxId, records: readonly CommittedRecord[]): void {
+    try {
+      // All that the mailbox ever took is in the journal, and of its index nothing may have reached the disk.
+      if (records.some(({ operation }) => isBirth(operation))) this.#makeIndexAnew(mailbox);
+      this.#applyToMailbox(mailbox, records, true);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#forget(mailbox);
+      renameSync(indexFile(this.#data, mailbox), `${indexFile(this.#data, mailbox)}.damaged`);
+    }
+  }
+
+  /** The files go with the next checkpoint. */
+  #drop(mailbox: MailboxId): void {
+    this.#owners.get(mailbox)?.remove();
+    this.#removed.add(mailbox);
+    this.#forget(mailbox);
+  }
+
+  #forget(mailbox: MailboxId): void {
+    this.#owners.delete(mailbox);
+    this.#withGarbage.delete(mailbox);
+    this.#pool.close(mailbox);
+    this.#bodies.forget(mailbox);
   }
 
   #addPendingBodies({ operation, segment, offset, blobOffsets }: CommittedRecord): void {
@@ -379,7 +437,7 @@ export class EmbeddedStore implements MailStore {
   async #setPlaces(all: readonly MailboxPlaces[]): Promise<void> {
     for (const { mailbox, places } of all) {
       for (let from = 0; from < places.length; from += PLACES_AT_ONCE) {
-        if (!existsSync(indexFile(this.#data, mailbox))) break;
+        if (!this.#hasIndex(mailbox)) break;
         this.#owner(mailbox).setPlaces(places.slice(from, from + PLACES_AT_ONCE));
         await nextTurn();
       }
@@ -387,7 +445,8 @@ export class EmbeddedStore implements MailStore {
   }
 
   #garbage(): MailboxGarbage[] {
-    return [...this.#withGarbage].map((mailbox) => ({
+    const mailboxes = [...this.#withGarbage].filter((mailbox) => this.#hasIndex(mailbox));
+    return mailboxes.slice(0, GARBAGE_MAILBOXES).map((mailbox) => ({
       mailbox,
       ids: this.#owner(mailbox).index.garbage(GARBAGE_BATCH),
     }));
@@ -395,12 +454,16 @@ export class EmbeddedStore implements MailStore {
 
   #forgetGarbage(garbage: readonly MailboxGarbage[]): void {
     for (const { mailbox, ids } of garbage) {
-      if (!existsSync(indexFile(this.#data, mailbox))) continue;
+      this.#withGarbage.delete(mailbox);
+      if (!this.#hasIndex(mailbox)) continue;
       const owner = this.#owner(mailbox);
       owner.deleteGarbage(ids);
-      if (owner.hasGarbage) this.#checkpointer.nudge();
-      else this.#withGarbage.delete(mailbox);
+      // Behind the others: each has its turn.
+      if (owner.hasGarbage) this.#withGarbage.add(mailbox);
+      // A pack that was removed takes its room until nobody has it open.
+      this.#bodies.forget(mailbox);
     }
+    if (this.#withGarbage.size > 0) this.#checkpointer.nudge();
   }
 
   // --- Owners ---
@@ -411,7 +474,11 @@ export class EmbeddedStore implements MailStore {
     return owner;
   }
 
-  /** @throws RefusedError 'nonexistent'. */
+  #hasIndex(mailbox: MailboxId): boolean {
+    return !this.#removed.has(mailbox) && existsSync(indexFile(this.#data, mailbox));
+  }
+
+  /** @throws RefusedError 'nonexistent'; IntegrityError 'format' when only the index is lost. */
   #owner(mailbox: MailboxId): MailboxOwner {
     const known = this.#owners.get(mailbox);
     if (known !== undefined) {
@@ -419,8 +486,9 @@ export class EmbeddedStore implements MailStore {
       this.#owners.set(mailbox, known);
       return known;
     }
-    if (!existsSync(indexFile(this.#data, mailbox))) {
-      throw new RefusedError('nonexistent', 'The mailbox does not exist');
+    if (!this.#hasIndex(mailbox)) {
+      const isLost = !this.#removed.has(mailbox) && existsSync(mailboxDirectory(this.#data, mailbox));
+      throw isLost ? lostIndex() : nonexistent();
     }
     const owner = new MailboxOwner(mailbox, this.#pool);
     this.#owners.set(mailbox, owner);
@@ -452,25 +520,13 @@ export class EmbeddedStore implements MailStore {
   }
 }
 
-/**
- * One record takes all recipients or none. What does not fit has a digest of many kilobytes and thousands of recipients.
- * @throws RefusedError 'too-big'.
- */
-function assertFitsRecord(
-  { body }: SealedMessage,
-  placed: readonly SealedPlacement[],
-  segmentOctets: number,
-): void {
-  let octets = body.kind === 'memory' ? body.octets.length : 0;
-  for (const { header, digest } of placed) octets += header.length + digest.length + OPERATION_ENTRY_OCTETS;
-  if (octets > Math.min(JOURNAL_RECORD_OCTETS, segmentOctets) - OPERATION_ENTRY_OCTETS) {
-    throw new RefusedError('too-big', 'The message has too many parts for so many recipients');
-  }
-}
+const nonexistent = (): RefusedError => new RefusedError('nonexistent', 'The mailbox does not exist');
+const lostIndex = (): IntegrityError =>
+  new IntegrityError('format', 'The mailbox lost its index; fsck can make a new one');
 
 /** @throws RefusedError 'nonexistent', 'over-quota'; IntegrityError for a recipient of an earlier epoch. */
 function assertDeliverable(owner: MailboxOwner, handle: DeliverHandle, octets: number): void {
-  if (!owner.exists) throw new RefusedError('nonexistent', 'The mailbox does not exist');
+  if (!owner.exists) throw nonexistent();
   if (handle.epoch < owner.epoch) {
     throw new IntegrityError('recipient-unverified', 'The recipient key is older than the mailbox knows');
   }

@@ -8,6 +8,9 @@ export const spoolFile = (data: string, id: MessageId): string => join(data, 'sp
 export const mailboxesDirectory = (data: string): string => join(data, 'mailboxes');
 export const mailboxDirectory = (data: string, mailbox: MailboxId): string =>
   join(data, 'mailboxes', mailbox.slice(0, 2), mailbox);
+/** Where a mailbox that was removed lies while it is being deleted: in one step it is not there any more. */
+export const removedDirectory = (data: string, mailbox: MailboxId): string =>
+  `${mailboxDirectory(data, mailbox)}.removed`;
 export const indexFile = (data: string, mailbox: MailboxId): string =>
   join(mailboxDirectory(data, mailbox), 'index.db');
 export const snapshotFile = (data: string, mailbox: MailboxId): string =>

@@ -400,15 +400,19 @@ export class MailboxIndex {
     return totals;
   }
 
-  /** Deletes a range, leaving tombstones; unreferenced messages become garbage. @returns what the folder loses. */
+  /** Deletes a range, leaving tombstones; `collectGarbage` follows. @returns what the folder loses. */
   removeEntries(folder: FolderId, range: UidRange, modSeq: number): EntryTotals {
     const totals = this.totals(folder, range);
     this.#statement('bury').run(modSeq, folder, ...range);
     this.#statement('changeReferences').run(-1, folder, ...range);
     this.#statement('deleteEntries').run(folder, ...range);
+    return totals;
+  }
+
+  /** Messages that no entry names any more become garbage. */
+  collectGarbage(): void {
     this.#statement('collectGarbage').run();
     this.#statement('deleteUnreferenced').run();
-    return totals;
   }
 
   deleteGarbage(ids: readonly MessageId[]): void {

@@ -58,7 +58,7 @@ export class MailboxOwner {
   readonly #leaving = new Set<FolderId>();
   readonly #planned: Planned;
   readonly #open = new Map<FolderId, OpenFolder>();
-  readonly #sets = new KeywordSets();
+  #sets = new KeywordSets();
   readonly #keywordNames = new Map<number, string>();
   readonly #dirty = new Set<FolderRow>();
   #changes: [FolderId, FolderChange][] = [];
@@ -135,16 +135,22 @@ export class MailboxOwner {
     return this.#hasGarbage;
   }
 
-  /** For reading; use it at once. */
+  /** For reading; use it at once. @throws RefusedError 'nonexistent'. */
   get index(): MailboxIndex {
+    this.assertPresent();
     return this.#index();
+  }
+
+  /** Sessions may outlive their mailbox. @throws RefusedError 'nonexistent'. */
+  assertPresent(): void {
+    if (this.isRemoved) throw nonexistent();
   }
 
   /** @throws RefusedError 'nonexistent'. */
   folder(id: FolderId): FolderRow {
+    this.assertPresent();
     const row = this.#folders.get(id);
-    if (row === undefined || this.#leaving.has(id) || this.isRemoved)
-      throw new RefusedError('nonexistent', 'The mailbox does not exist');
+    if (row === undefined || this.#leaving.has(id)) throw nonexistent();
     return row;
   }
 
@@ -169,7 +175,10 @@ export class MailboxOwner {
     if (folder === undefined) return;
     folder.listeners.delete(listener);
     if (folder.listeners.size === 0) this.#open.delete(id);
-    if (this.#open.size === 0) this.#keywordNames.clear();
+    if (this.#open.size > 0) return;
+    this.#keywordNames.clear();
+    // They only grow; states loaded meanwhile keep theirs.
+    this.#sets = new KeywordSets();
   }
 
   /**
@@ -199,9 +208,15 @@ export class MailboxOwner {
 
   // --- Planning ---
 
-  /** Runs `plan` after all earlier ones have been applied: for operations that depend on applied state. */
+  /**
+   * Runs `plan` after all earlier ones have been applied: for operations that depend on applied state.
+   * @throws RefusedError 'nonexistent' when the mailbox was removed meanwhile.
+   */
   exclusively<T>(plan: () => Promise<T>): Promise<T> {
-    const result = this.#tail.then(plan);
+    const result = this.#tail.then(() => {
+      this.assertPresent();
+      return plan();
+    });
     this.#tail = result.catch(() => undefined);
     return result;
   }
@@ -456,8 +471,9 @@ export class MailboxOwner {
   }
 
   #removeEntries(folder: FolderRow, ranges: readonly UidRange[], modSeq: ModSeq, origin: unknown): void {
-    for (const range of ranges)
-      this.#count(folder, -1, this.#index().removeEntries(folder.id, range, modSeq));
+    const index = this.#index();
+    for (const range of ranges) this.#count(folder, -1, index.removeEntries(folder.id, range, modSeq));
+    index.collectGarbage();
     folder.modSeq = modSeq;
     this.#hasGarbage = true;
     const uids = this.#open.get(folder.id)?.state.remove(ranges);
@@ -539,3 +555,5 @@ export class MailboxOwner {
     return this.#pool.get(this.id);
   }
 }
+
+const nonexistent = (): RefusedError => new RefusedError('nonexistent', 'The mailbox does not exist');

@@ -2,7 +2,16 @@
  * Appends to the packs of one mailbox. docs/format.md, "Packs". For a thread that may wait for the disk; the one writer
  * of the mailbox's packs.
  */
-import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, unlinkSync, writevSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  unlinkSync,
+  writevSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import type { MailboxId } from '../../ids.ts';
 import { PACK_OCTETS } from '../../limits.ts';
@@ -12,8 +21,8 @@ import { syncPathSync } from './sync.ts';
 export interface PackWriterOptions {
   readonly dataDirectory: string;
   readonly mailbox: MailboxId;
-  /** Where the index's records of a pack end; null when there is no index to ask. */
-  readonly knownEnd: (pack: number) => number | null;
+  /** Where the index's last record of a pack ends; 0 when it knows none, or there is no index to ask. */
+  readonly knownEnd: (pack: number) => number;
 }
 
 export class PackWriter {
@@ -28,7 +37,7 @@ export class PackWriter {
   constructor(options: PackWriterOptions) {
     this.#options = options;
     const last = listPacks(options.dataDirectory, options.mailbox).at(-1);
-    if (last !== undefined) this.#cutUncommitted(last);
+    if (last !== undefined) this.#continue(last);
   }
 
   /** Packs other than the one that is appended to, ascending. */
@@ -100,16 +109,22 @@ export class PackWriter {
     this.#hasNewFile = true;
   }
 
-  /** What the last process wrote and no index knows comes again from the accept journal. */
-  #cutUncommitted(pack: number): void {
+  /**
+   * Appends behind the last whole record. One that is whole but unknown to the index is kept: it is dead, or the index is
+   * older than the pack and `fsck` will want it. A torn one comes again from the accept journal.
+   */
+  #continue(pack: number): void {
     this.#pack = pack;
-    const known = this.#options.knownEnd(pack);
-    if (known === null) {
-      for (const { place } of readPack(this.#path(pack), pack))
-        this.#end = place.recordOffset + place.recordOctets;
-    } else this.#end = known;
     const file = openSync(this.#path(pack), 'r+');
     try {
+      const { size } = fstatSync(file);
+      this.#end = this.#options.knownEnd(pack);
+      if (size === this.#end) return;
+      // Behind what is missing nothing would be found again: the next record begins a new pack.
+      if (size < this.#end) this.#end = PACK_OCTETS;
+      if (size < this.#end) return;
+      for (const { place } of readPack(this.#path(pack), pack, this.#end))
+        this.#end = place.recordOffset + place.recordOctets;
       ftruncateSync(file, this.#end);
     } finally {
       closeSync(file);

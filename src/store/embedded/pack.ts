@@ -76,13 +76,13 @@ export function encodePackRecord(record: PackRecord): EncodedRecord {
   return { buffers: body === null ? [head] : [head, body], octets, bodyAt };
 }
 
-/** Records of a pack, in order, up to the first that is torn. */
-export function* readPack(path: string, pack: number): Generator<LocatedPackRecord> {
+/** Records of a pack, in order, up to the first that is torn. @param from Where one begins. */
+export function* readPack(path: string, pack: number, from = 0): Generator<LocatedPackRecord> {
   const file = openSync(path, 'r');
   try {
     const { size } = fstatSync(file);
     const prefix = Buffer.alloc(PREFIX_OCTETS);
-    let at = 0;
+    let at = from;
     while (at + PREFIX_OCTETS + FIXED_OCTETS + 12 <= size) {
       readSync(file, prefix, 0, PREFIX_OCTETS, at);
       const length = prefix.readUInt32BE(0);

@@ -12,7 +12,7 @@ import { Flag, type FolderRole } from '../types.ts';
 import { indexFile, mailboxDirectory, snapshotFile } from './layout.ts';
 import { type FolderRow, MailboxIndex, type MailboxRow } from './mailbox-index.ts';
 import { listPacks, type PackPlace, packFile, readPack } from './pack.ts';
-import { joinPath, sealName } from './sealed-names.ts';
+import { joinPath, openName, sealName } from './sealed-names.ts';
 import { readSnapshot, type SnapshotRow } from './snapshot.ts';
 import { syncPathSync } from './sync.ts';
 
@@ -224,7 +224,18 @@ class Rebuild {
 
   /** A name that no folder of the snapshot has; names that do not open are not ours to collide with. */
   #freeName(): string {
-    return this.#folders.size === 0 ? RECOVERED : `${RECOVERED} ${new Date().toISOString().slice(0, 19)}`;
+    const taken = new Set([...this.#folders.values()].map((folder) => this.#nameOf(folder)));
+    let name = RECOVERED;
+    for (let number = 2; taken.has(name); number++) name = `${RECOVERED} ${number}`;
+    return name;
+  }
+
+  #nameOf({ id, sealedName }: FolderRow): string | null {
+    try {
+      return openName(this.#lease, 'folder-name', id, sealedName);
+    } catch {
+      return null;
+    }
   }
 
   #mailboxRow(): MailboxRow {

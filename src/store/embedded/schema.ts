@@ -110,6 +110,16 @@ export function assertSqliteVersion(version = process.versions.sqlite ?? '0'): v
   }
 }
 
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
+
+/** Whether SQLite found an index damaged, or no index at all. */
+export function isDamage(error: unknown): boolean {
+  const { errcode } = error as { errcode?: number };
+  // The low octet; above it are SQLite's extended codes.
+  return errcode !== undefined && [SQLITE_CORRUPT, SQLITE_NOTADB].includes(errcode & 0xff);
+}
+
 export interface OpenIndexOptions {
   /** The connection of the checkpoint thread: reads, and carries WAL frames over with syncs. */
   readonly forCheckpoint?: boolean;

@@ -25,7 +25,8 @@ export interface JournalRecord {
 /** A record found in a segment, and where each of its blobs lies in the segment's file. */
 export interface LocatedRecord extends JournalRecord {
   readonly blobOffsets: readonly number[];
-  /** Offset of the octet after the record. */
+  /** Offset of its first octet, and of the octet after it. */
+  readonly offset: number;
   readonly end: number;
 }
 
@@ -104,14 +105,15 @@ export function* readRecords(file: number, seed: number, from: number, to: numbe
     const rest = Buffer.allocUnsafe(length);
     if (readSync(file, rest, 0, length, at + RECORD_PREFIX_OCTETS) !== length) return;
     if (crc32(rest, seed) !== prefix.readUInt32BE(4)) return;
-    const record = decodeRecord(rest, at + RECORD_PREFIX_OCTETS);
+    const record = decodeRecord(rest, at);
     yield record;
     at = record.end;
   }
 }
 
-/** @param rest The record's octets after its CRC, which they fit. @param start Their offset in the segment. */
-function decodeRecord(rest: Buffer, start: number): LocatedRecord {
+/** @param rest The record's octets after its CRC, which they fit. @param offset Where the record begins. */
+function decodeRecord(rest: Buffer, offset: number): LocatedRecord {
+  const start = offset + RECORD_PREFIX_OCTETS;
   const operationEnd = RECORD_FIXED_OCTETS + rest.readUInt32BE(8);
   const { blobs: lengths, ...operation } = JSON.parse(
     rest.toString('utf8', RECORD_FIXED_OCTETS, operationEnd),
@@ -130,6 +132,7 @@ function decodeRecord(rest: Buffer, start: number): LocatedRecord {
     operation: operation as Operation,
     blobs,
     blobOffsets: offsets,
+    offset,
     end,
   };
 }

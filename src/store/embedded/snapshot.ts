@@ -2,7 +2,7 @@
  * The snapshot of an index: everything in it but headers and digests, so that folders and flags survive its loss.
  * docs/format.md, "Snapshot and rebuild". Names stay sealed. For threads that may wait for the disk.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
@@ -34,6 +34,8 @@ export interface SnapshotRow {
 export function writeSnapshot(database: DatabaseSync, path: string): void {
   const beside = `${path}.new`;
   const file = openSync(beside, 'w', 0o600);
+  // One moment for all tables, while the owner goes on writing.
+  database.exec('BEGIN');
   try {
     let text = `${JSON.stringify({ letterlock: 'snapshot', version: VERSION })}\n`;
     for (const [table, sql] of Object.entries(TABLES)) {
@@ -42,13 +44,14 @@ export function writeSnapshot(database: DatabaseSync, path: string): void {
       for (const row of statement.iterate() as unknown as Iterable<SQLOutputValue[]>) {
         text += `${JSON.stringify([table, ...row.map(toJson)])}\n`;
         if (text.length < MIB) continue;
-        writeSync(file, zstdCompressSync(text));
+        writeFileSync(file, zstdCompressSync(text));
         text = '';
       }
     }
-    writeSync(file, zstdCompressSync(text));
+    writeFileSync(file, zstdCompressSync(text));
     fsyncSync(file);
   } finally {
+    database.exec('COMMIT');
     closeSync(file);
   }
   renameSync(beside, path);
