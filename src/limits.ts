@@ -265,7 +265,7 @@ export const IMAP_CONNECTIONS_PER_USER = 64;
 export const LOCAL_PART_OCTETS = 64;
 /** Mailboxes of expanded groups kept in memory, at about 100 octets each: ten groups of GROUP_MEMBERS. */
 export const CACHED_GROUP_MAILBOXES = 100_000;
-/** Members of a group and of all groups in it: one delivery is one journal record, and more would not fit it. */
+/** Users in a group and in all groups within it, and so for groups: one delivery is one journal record, and more would not fit it. */
 export const GROUP_MEMBERS = 10_000;
 /** argon2id as OWASP recommends: 19 MiB, two passes, one lane; about 20 ms. */
 export const ARGON2 = {

@@ -60,7 +60,8 @@ const ORGANIZATION = `SELECT organization_id AS id, name, key_id AS keyId FROM o
 /** The memberships of a group and of all groups within it, counted no further than `?2`. */
 const COUNT_WITHIN = `WITH RECURSIVE inside (id) AS (VALUES (?1)
   UNION SELECT child_group_id FROM inside JOIN member ON group_id = id WHERE child_group_id IS NOT NULL)
-  SELECT count(*) AS count FROM (SELECT 1 FROM inside JOIN member ON group_id = id LIMIT ?2)`;
+  SELECT count(user_id) AS users, count(child_group_id) AS groups
+  FROM (SELECT user_id, child_group_id FROM inside JOIN member ON group_id = id LIMIT ?2)`;
 /** A group and every group that holds it, directly or not. */
 const GROUPS_ABOVE = `WITH RECURSIVE above (id) AS (VALUES (?1)
   UNION SELECT group_id FROM above JOIN member ON child_group_id = id) SELECT id FROM above`;
@@ -396,8 +397,9 @@ export class Directory {
       this.#tables.run(sql, group, organization, owner.userId, owner.groupId);
     }
     for (const { id } of this.#tables.all<{ id: number }>(GROUPS_ABOVE, group)) {
-      const within = this.#tables.get<{ count: number }>(COUNT_WITHIN, id, GROUP_MEMBERS + 1)!;
-      if (within.count > GROUP_MEMBERS) {
+      const limit = 2 * GROUP_MEMBERS + 1;
+      const within = this.#tables.get<{ users: number; groups: number }>(COUNT_WITHIN, id, limit)!;
+      if (within.users > GROUP_MEMBERS || within.groups > GROUP_MEMBERS) {
         throw new RefusedError('too-many', `A group and those in it have at most ${GROUP_MEMBERS} members`);
       }
     }

@@ -18,8 +18,9 @@ const HOLDER = `SELECT address.organization_id AS organization, group_id AS grou
 /** A group and all groups within it, each once: they may hold each other. */
 const GROUPS_WITHIN = `WITH RECURSIVE inside (id) AS (VALUES (?1)
   UNION SELECT child_group_id FROM inside JOIN member ON group_id = id WHERE child_group_id IS NOT NULL)`;
-const USERS_WITHIN = `${GROUPS_WITHIN} SELECT mailbox_id, quota_octets, state FROM user
-  WHERE user_id IN (SELECT user_id FROM inside JOIN member ON group_id = id)`;
+const USERS_WITHIN = `FROM user WHERE user_id IN (SELECT user_id FROM inside JOIN member ON group_id = id)`;
+const MAILBOXES_WITHIN = `${GROUPS_WITHIN} SELECT mailbox_id, quota_octets ${USERS_WITHIN} AND state = 'active'`;
+const IS_PENDING = `${GROUPS_WITHIN} SELECT 1 ${USERS_WITHIN} AND state = 'creating' LIMIT 1`;
 
 /** The first user of an organization, and the first domain whose organization has one. */
 const FIRST_USER = `SELECT organization_id AS organization, mailbox_id AS mailbox, quota_octets AS quotaOctets, state
@@ -111,18 +112,12 @@ export class Resolver {
 
   /** Members that cannot take mail are passed over. All are of the group's organization: the schema sees to it. */
   #expanded(id: number, organization: OrganizationId): Resolution {
-    const mailboxes: LocalMailbox[] = [];
-    let isPending = false;
-    for (const [mailbox, quotaOctets, state] of this.#tables.arrays(USERS_WITHIN, id) as [
-      MailboxId,
-      number | null,
-      UserState,
-    ][]) {
-      if (state === 'active') mailboxes.push({ organization, mailbox, quotaOctets });
-      else if (state === 'creating') isPending = true;
+    const rows = this.#tables.arrays<[MailboxId, number | null]>(MAILBOXES_WITHIN, id);
+    if (rows.length > 0) {
+      const mailboxes = rows.map(([mailbox, quotaOctets]) => ({ organization, mailbox, quotaOctets }));
+      return { kind: 'local', mailboxes };
     }
-    if (mailboxes.length > 0) return { kind: 'local', mailboxes };
-    return { kind: isPending ? 'pending' : 'disabled' };
+    return { kind: this.#tables.get(IS_PENDING, id) === undefined ? 'disabled' : 'pending' };
   }
 }
 

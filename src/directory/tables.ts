@@ -28,10 +28,10 @@ export class Tables {
    * Every row as an array of its columns, which is several times faster with many rows. For statements that `all` and
    * `get` are not used with.
    */
-  arrays(sql: string, ...parameters: SQLInputValue[]): SQLInputValue[][] {
+  arrays<T extends readonly unknown[]>(sql: string, ...parameters: SQLInputValue[]): T[] {
     const statement = this.#prepared(sql);
     statement.setReturnArrays(true);
-    return statement.all(...parameters) as unknown as SQLInputValue[][];
+    return statement.all(...parameters) as unknown as T[];
   }
 
   /** Changes rows. Durable when it returns, or with the transaction around it. @throws UnavailableError 'disk-full'. */

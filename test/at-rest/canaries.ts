@@ -1,5 +1,5 @@
 /** Words that are nowhere but where a test puts them. */
-import { randomInt } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 
 const KINDS = [
   // A message, and its envelope.
@@ -49,12 +49,21 @@ export function newCanaries(): Canaries {
   return { stem, word: word as Record<CanaryKind, string> };
 }
 
-/** A message with a word in every corner. CRLF lines. @param filling Octets of lines that all hold the body's word. */
-export function canaryMessage({ word }: Canaries, to: string, filling = 0): string {
+/**
+ * A message with a word in every corner. CRLF lines.
+ * @param from Default: an outsider.
+ * @param filling Octets of lines that all hold the body's word, and otherwise do not shrink.
+ */
+export function canaryMessage(
+  { word }: Canaries,
+  { from = `${word.sender}@${word.sender}.test`, to, filling = 0 }: { from?: string; to: string; filling?: number },
+): string {
   const base64 = (text: string): string => Buffer.from(text).toString('base64');
-  const line = `Lunch with ${word.body} and ${word.body.toUpperCase()} at noon.\r\n`;
+  const line = (): string =>
+    `Lunch with ${word.body} and ${word.body.toUpperCase()} ${randomBytes(300).toString('base64')}.\r\n`;
+  const lines = Array.from({ length: 1 + Math.ceil(filling / line().length) }, line);
   return [
-    `From: "${word.sendername}" <${word.sender}@${word.sender}.test>`,
+    `From: "${word.sendername}" <${from}>`,
     `To: <${to}>`,
     `Subject: ${word.subject} =?utf-8?B?${base64(`Grüße ${word.subject}`)}?=`,
     `X-Custom: ${word.header}`,
@@ -65,7 +74,7 @@ export function canaryMessage({ word }: Canaries, to: string, filling = 0): stri
     '--edge',
     'Content-Type: text/plain; charset=utf-8',
     '',
-    line.repeat(1 + Math.ceil(filling / line.length)),
+    lines.join(''),
     '--edge',
     'Content-Type: text/plain; charset=utf-8',
     'Content-Transfer-Encoding: quoted-printable',
