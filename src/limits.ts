@@ -45,6 +45,8 @@ export const PACK_DEAD_OCTETS = MIB;
 export const CHECKPOINT_BATCH_OCTETS = 8 * MIB;
 /** Indexes, and packs, that the checkpoint thread keeps open. */
 export const CHECKPOINT_INDEXES = 64;
+/** Pages in an index's WAL before a checkpoint carries them over: 1 MiB, as SQLite's own default. */
+export const WAL_FRAMES = 256;
 /** Packs kept open for reading: one descriptor each. */
 export const OPEN_PACKS = 256;
 /** Neighbours in a pack are read together up to this much: one system call for a screenful of messages. */
@@ -265,7 +267,7 @@ export const IMAP_CONNECTIONS_PER_USER = 64;
 export const LOCAL_PART_OCTETS = 64;
 /** Mailboxes of expanded groups kept in memory, at about 100 octets each: ten groups of GROUP_MEMBERS. */
 export const CACHED_GROUP_MAILBOXES = 100_000;
-/** Users in a group and in all groups within it, and so for groups: one delivery is one journal record, and more would not fit it. */
+/** Users of a group and of all groups within it (and groups as many): one delivery is one journal record. */
 export const GROUP_MEMBERS = 10_000;
 /** argon2id as OWASP recommends: 19 MiB, two passes, one lane; about 20 ms. */
 export const ARGON2 = {

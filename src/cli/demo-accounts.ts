@@ -1,5 +1,6 @@
 /** Who is in a demo: alice, bob, as many more as wished, and a group of them all. */
 import type { Accounts } from '../directory/accounts.ts';
+import { hashPassword } from '../directory/password.ts';
 import type { DemoState } from './demo-state.ts';
 
 const ORGANIZATION = 'Demo';
@@ -35,8 +36,9 @@ export async function makeDemoAccounts(accounts: Accounts, state: DemoState, use
   const wanted = isFirst ? addresses.users : addresses.users.slice(FIRST_USERS.length + state.users);
   const missing = wanted.filter((address) => !known.has(address));
   if (missing.length > 0) {
+    const hash = await hashPassword(password);
     await accounts.createUsers(
-      missing.map((address) => ({ address, displayName: displayName(address), password })),
+      missing.map((address) => ({ address, displayName: displayName(address), password: { hash } })),
       PRINCIPAL,
     );
   }

@@ -75,7 +75,12 @@ export async function openParts(config: Config, { log, fatal }: ServeOptions): P
       diskReserveOctets: config.store.diskReserveOctets,
     });
     closing.add(() => store.close());
-    const accounts = new Accounts({ directory, keyring, store });
+    const accounts = new Accounts({
+      directory,
+      keyring,
+      store,
+      defaultQuotaOctets: config.quota.defaultOctets,
+    });
     closing.add(() => accounts.idle());
     return { keyring, directory, accounts, store, close: () => closing.run() };
   } catch (error) {

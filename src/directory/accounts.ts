@@ -15,10 +15,10 @@ import type { Organization, User } from './types.ts';
 export interface AccountRequest {
   readonly address: string;
   readonly displayName?: string | undefined;
-  /** null: no limit. */
+  /** null: no limit. Absent: the default. */
   readonly quotaOctets?: number | null | undefined;
-  /** null: cannot log in until a password is set. */
-  readonly password: string | null;
+  /** null: cannot log in until a password is set. A hash: for bulk accounts that share one password on purpose. */
+  readonly password: string | null | { readonly hash: string };
 }
 
 export interface AccountParts {
@@ -34,12 +34,15 @@ export interface AccountParts {
     | 'lock'
   >;
   readonly store: Pick<MailStore, 'createMailbox' | 'removeMailbox'>;
+  /** Of users that are made without one of their own; null: no limit. */
+  readonly defaultQuotaOctets: number | null;
 }
 
 export class Accounts {
   readonly directory: Directory;
   readonly #keyring: AccountParts['keyring'];
   readonly #store: AccountParts['store'];
+  readonly #defaultQuotaOctets: number | null;
   /** Accounts are changed one call after the other: each takes several steps, with awaits between them. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
@@ -47,6 +50,7 @@ export class Accounts {
     this.directory = parts.directory;
     this.#keyring = parts.keyring;
     this.#store = parts.store;
+    this.#defaultQuotaOctets = parts.defaultQuotaOctets;
   }
 
   /** @throws RefusedError 'already-exists', 'invalid', 'key-denied'; UnavailableError 'key-service-down'. */
@@ -78,18 +82,18 @@ export class Accounts {
 
   /**
    * All or none of the rows; then keys and mailboxes, many at a time. Users that an earlier attempt left in state
-   * 'creating' are finished. Equal passwords in one call are hashed once: it is meant for bulk accounts that share one
-   * on purpose (the demo's), whose hashes may be equal too.
+   * 'creating' are finished.
    * @throws RefusedError 'already-exists', 'nonexistent' (domain), 'invalid'; what went wrong first with keys or
    *   mailboxes, with the users concerned left in state 'creating'.
    */
   async createUsers(requests: readonly AccountRequest[], principal: string): Promise<User[]> {
-    const hashes = await hashed(requests.map(({ password }) => password));
+    const hashes = await hashed(requests);
     return this.#change(async () => {
       const users = this.directory.createUsers(
-        requests.map(({ password, ...user }) => ({
-          ...user,
-          passwordHash: password === null ? null : hashes.get(password)!,
+        requests.map((request, index) => ({
+          ...request,
+          quotaOctets: request.quotaOctets === undefined ? this.#defaultQuotaOctets : request.quotaOctets,
+          passwordHash: hashes[index]!,
         })),
       );
       const [failure] = await this.#complete(users, principal);
@@ -214,14 +218,14 @@ export class Accounts {
   }
 }
 
-/** The hash of each password, by password. */
-async function hashed(passwords: readonly (string | null)[]): Promise<ReadonlyMap<string, string>> {
-  const hashes = new Map<string, string>();
-  const distinct = [...new Set(passwords)].filter((password) => password !== null);
-  // One core is left to the event loop.
-  const workers = Math.min(Math.max(1, availableParallelism() - 1), LOGIN_HASHES_AT_ONCE);
-  await inParallel(distinct, workers, async (password) => {
-    hashes.set(password, await hashPassword(password));
+/** A hash, with a salt of its own, for each. */
+async function hashed(requests: readonly AccountRequest[]): Promise<(string | null)[]> {
+  const hashes: (string | null)[] = [];
+  // Threads do the work; the event loop takes little of a core meanwhile.
+  const workers = Math.min(availableParallelism(), LOGIN_HASHES_AT_ONCE);
+  await inParallel([...requests.entries()], workers, async ([index, { password }]) => {
+    if (typeof password === 'string') hashes[index] = await hashPassword(password);
+    else hashes[index] = password?.hash ?? null;
   });
   return hashes;
 }

@@ -14,7 +14,7 @@ import {
   requireAddress,
   withoutDetail,
 } from './address.ts';
-import { Resolver } from './resolver.ts';
+import { GROUPS_WITHIN, Resolver } from './resolver.ts';
 import { Tables } from './tables.ts';
 import type { Alias, Domain, Group, Organization, Resolution, User, UserState } from './types.ts';
 
@@ -58,9 +58,7 @@ const ADDRESS_EXISTS = 'The address exists already';
 const ORGANIZATION = `SELECT organization_id AS id, name, key_id AS keyId FROM organization`;
 
 /** The memberships of a group and of all groups within it, counted no further than `?2`. */
-const COUNT_WITHIN = `WITH RECURSIVE inside (id) AS (VALUES (?1)
-  UNION SELECT child_group_id FROM inside JOIN member ON group_id = id WHERE child_group_id IS NOT NULL)
-  SELECT count(user_id) AS users, count(child_group_id) AS groups
+const COUNT_WITHIN = `${GROUPS_WITHIN} SELECT count(user_id) AS users, count(child_group_id) AS groups
   FROM (SELECT user_id, child_group_id FROM inside JOIN member ON group_id = id LIMIT ?2)`;
 /** A group and every group that holds it, directly or not. */
 const GROUPS_ABOVE = `WITH RECURSIVE above (id) AS (VALUES (?1)

@@ -7,7 +7,7 @@
  */
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import { CACHED_GROUP_MAILBOXES } from '../limits.ts';
-import { canonicalAddress, canonicalDomain, withoutDetail } from './address.ts';
+import { type CanonicalAddress, canonicalAddress, canonicalDomain, withoutDetail } from './address.ts';
 import type { Tables } from './tables.ts';
 import type { LocalMailbox, Resolution, UserState } from './types.ts';
 
@@ -15,30 +15,25 @@ import type { LocalMailbox, Resolution, UserState } from './types.ts';
 const HOLDER = `SELECT address.organization_id AS organization, group_id AS groupId, mailbox_id AS mailbox,
   quota_octets AS quotaOctets, state FROM address LEFT JOIN user USING (user_id) WHERE address = ?`;
 
-/** A group and all groups within it, each once: they may hold each other. */
-const GROUPS_WITHIN = `WITH RECURSIVE inside (id) AS (VALUES (?1)
+/** The group `?1` and all groups within it, each once: they may hold each other. */
+export const GROUPS_WITHIN = `WITH RECURSIVE inside (id) AS (VALUES (?1)
   UNION SELECT child_group_id FROM inside JOIN member ON group_id = id WHERE child_group_id IS NOT NULL)`;
 const USERS_WITHIN = `FROM user WHERE user_id IN (SELECT user_id FROM inside JOIN member ON group_id = id)`;
 const MAILBOXES_WITHIN = `${GROUPS_WITHIN} SELECT mailbox_id, quota_octets ${USERS_WITHIN} AND state = 'active'`;
 const IS_PENDING = `${GROUPS_WITHIN} SELECT 1 ${USERS_WITHIN} AND state = 'creating' LIMIT 1`;
 
 /** The first user of an organization, and the first domain whose organization has one. */
-const FIRST_USER = `SELECT organization_id AS organization, mailbox_id AS mailbox, quota_octets AS quotaOctets, state
-  FROM user WHERE organization_id = ? AND state = 'active' ORDER BY user_id LIMIT 1`;
+const FIRST_USER = `SELECT organization_id AS organization, NULL AS groupId, mailbox_id AS mailbox,
+  quota_octets AS quotaOctets, state FROM user WHERE organization_id = ? AND state = 'active' ORDER BY user_id LIMIT 1`;
 const FIRST_DOMAIN = `SELECT name FROM domain WHERE EXISTS
   (SELECT 1 FROM user WHERE user.organization_id = domain.organization_id AND state = 'active')
   ORDER BY domain.rowid LIMIT 1`;
 
 interface UserHolder extends LocalMailbox {
-  readonly groupId?: null;
+  readonly groupId: null;
   readonly state: UserState;
 }
-type Holder =
-  | UserHolder
-  | {
-      readonly organization: OrganizationId;
-      readonly groupId: number;
-    };
+type Holder = UserHolder | { readonly organization: OrganizationId; readonly groupId: number };
 
 export class Resolver {
   readonly #tables: Tables;
@@ -57,16 +52,15 @@ export class Resolver {
       return first === undefined ? { kind: 'unknown' } : this.resolve(`postmaster@${first.name}`);
     }
     const canonical = canonicalAddress(text);
+    const known = canonical === null ? undefined : this.#holderOf(canonical);
+    if (known !== undefined) return this.#resolution(known);
     const domain = canonical?.domain ?? canonicalDomain(text.slice(text.lastIndexOf('@') + 1));
     const organization = domain === null ? null : this.organizationOfDomain(domain);
     if (organization === null) return { kind: 'foreign' };
-    if (canonical === null) return { kind: 'unknown' };
-    const holder =
-      this.#holder(canonical.address) ??
-      this.#holderOfBase(canonical) ??
-      this.#postmaster(canonical.localPart, organization);
-    if (holder === undefined) return { kind: 'unknown' };
-    return holder.groupId == null ? userResolution(holder) : this.#group(holder.groupId, holder.organization);
+    if (canonical === null || withoutDetail(canonical.localPart) !== 'postmaster') return { kind: 'unknown' };
+    // RFC 5321 §4.5.1: every domain has a postmaster. Where no address of that name is, it is the first user.
+    const first = this.#tables.get<UserHolder>(FIRST_USER, organization);
+    return first === undefined ? { kind: 'unknown' } : userResolution(first);
   }
 
   organizationOfDomain(domain: string): OrganizationId | null {
@@ -80,19 +74,17 @@ export class Resolver {
     this.#groupMailboxes = 0;
   }
 
-  #holder(address: string): Holder | undefined {
-    return this.#tables.get<Holder>(HOLDER, address);
-  }
-
-  #holderOfBase({ localPart, domain }: { localPart: string; domain: string }): Holder | undefined {
+  #holderOf({ address, localPart, domain }: CanonicalAddress): Holder | undefined {
+    const exact = this.#tables.get<Holder>(HOLDER, address);
     const base = withoutDetail(localPart);
-    return base === localPart ? undefined : this.#holder(`${base}@${domain}`);
+    if (exact !== undefined || base === localPart) return exact;
+    return this.#tables.get<Holder>(HOLDER, `${base}@${domain}`);
   }
 
-  /** RFC 5321 §4.5.1: every domain has a postmaster. Where no address of that name is, it is the first user. */
-  #postmaster(localPart: string, organization: OrganizationId): Holder | undefined {
-    if (withoutDetail(localPart) !== 'postmaster') return undefined;
-    return this.#tables.get<UserHolder>(FIRST_USER, organization);
+  #resolution(holder: Holder): Resolution {
+    return holder.groupId === null
+      ? userResolution(holder)
+      : this.#group(holder.groupId, holder.organization);
   }
 
   #group(id: number, organization: OrganizationId): Resolution {

@@ -44,7 +44,9 @@ export interface Canaries {
 }
 
 export function newCanaries(): Canaries {
-  const stem = `zq${randomInt(36 ** 8).toString(36).padStart(8, '0')}kx`;
+  const stem = `zq${randomInt(36 ** 8)
+    .toString(36)
+    .padStart(8, '0')}kx`;
   const word = Object.fromEntries(KINDS.map((kind) => [kind, `${stem}${kind}q`]));
   return { stem, word: word as Record<CanaryKind, string> };
 }
@@ -56,7 +58,11 @@ export function newCanaries(): Canaries {
  */
 export function canaryMessage(
   { word }: Canaries,
-  { from = `${word.sender}@${word.sender}.test`, to, filling = 0 }: { from?: string; to: string; filling?: number },
+  {
+    from = `${word.sender}@${word.sender}.test`,
+    to,
+    filling = 0,
+  }: { from?: string; to: string; filling?: number },
 ): string {
   const base64 = (text: string): string => Buffer.from(text).toString('base64');
   const line = (): string =>

@@ -218,10 +218,7 @@ describe('mail at rest', function () {
   }
 
   /** @returns What sends the second half. */
-  async function halfSent(
-    listener: 'mx' | 'lmtp' | 'submission',
-    to: string,
-  ): Promise<() => Promise<void>> {
+  async function halfSent(listener: 'mx' | 'lmtp' | 'submission', to: string): Promise<() => Promise<void>> {
     const isOurs = listener === 'submission';
     const client = isOurs
       ? await authenticated()
@@ -239,7 +236,11 @@ describe('mail at rest', function () {
 
   async function halfAppended(): Promise<() => Promise<void>> {
     const imap = await RawImap.login(server.ports.imap, user);
-    const command = appendCommand('INBOX', '', canaryMessage(canaries, { to: user.address, filling: LARGE_OCTETS }));
+    const command = appendCommand(
+      'INBOX',
+      '',
+      canaryMessage(canaries, { to: user.address, filling: LARGE_OCTETS }),
+    );
     imap.begin(command.slice(0, 4_000_000));
     return async () => {
       assert.equal((await imap.finish(command.slice(4_000_000))).status, 'OK');

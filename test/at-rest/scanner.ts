@@ -82,17 +82,15 @@ const DECODERS: readonly (readonly [name: string, decode: Decoder])[] = [
   ['hex', hexadecimal],
   ['zstd', streams(Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), zstd)],
   ['gzip', streams(Buffer.from([0x1f, 0x8b, 0x08]), gunzip)],
-  ...[0x01, 0x5e, 0x9c, 0xda].map(
-    (level) => ['zlib', streams(Buffer.from([0x78, level]), inflate)] as const,
-  ),
+  ...[0x01, 0x5e, 0x9c, 0xda].map((level) => ['zlib', streams(Buffer.from([0x78, level]), inflate)] as const),
 ];
 
 /** Runs of text with escapes in them: all escapes replaced, and soft line breaks gone. */
-function escaped(escape: RegExp): Decoder {
+function escaped(pattern: RegExp): Decoder {
   return function* (octets) {
     for (const [run] of octets.toString('latin1').matchAll(TEXT_RUN)) {
-      if (run.search(escape) === -1) continue;
-      const decoded = run.replace(escape, (match) =>
+      if (run.search(pattern) === -1) continue;
+      const decoded = run.replace(pattern, (match) =>
         match.includes('\n') ? '' : String.fromCharCode(Number.parseInt(match.slice(1), 16)),
       );
       yield Buffer.from(decoded, 'latin1');

@@ -47,7 +47,11 @@ export const removing =
     });
 
 export const flagging =
-  (folder: string, uids: readonly number[], change: (flags: readonly string[]) => readonly string[]): Change =>
+  (
+    folder: string,
+    uids: readonly number[],
+    change: (flags: readonly string[]) => readonly string[],
+  ): Change =>
   (before) =>
     withFolder(before, folder, (entries) => {
       for (const uid of uids) {
@@ -71,7 +75,8 @@ export const moving =
     removing(folder, uids)(copying(folder, uids, target, targets)(before));
 
 /** As many stand-ins for UIDs that are not known. */
-export const unknownUids = (count: number): number[] => Array.from({ length: count }, (_, index) => -1 - index);
+export const unknownUids = (count: number): number[] =>
+  Array.from({ length: count }, (_, index) => -1 - index);
 
 /**
  * Takes what is expected out of what is there.
@@ -101,9 +106,7 @@ export function subtract(
 }
 
 const uidOf = (entries: FolderState, { token, flags }: Entry, isNew: (uid: number) => boolean): number =>
-  [...entries].find(
-    ([uid, entry]) => entry.token === token && entry.flags === flags && isNew(uid),
-  )?.[0] ?? 0;
+  [...entries].find(([uid, entry]) => entry.token === token && entry.flags === flags && isNew(uid))?.[0] ?? 0;
 
 export const describe = (uid: number, { token, flags }: Entry): string =>
   `${token} (UID ${uid < 0 ? 'unknown' : uid}, flags ${flags || 'none'})`;

@@ -18,7 +18,9 @@ const LARGE_OCTETS = 1_500_000;
 
 /** Random, so that it does not shrink. */
 const message = (token: string, octets = 2000): string =>
-  `X-Token: ${token}\r\n\r\n${randomBytes(octets).toString('base64').replace(/.{1,76}/g, '$&\r\n')}`;
+  `X-Token: ${token}\r\n\r\n${randomBytes(octets)
+    .toString('base64')
+    .replace(/.{1,76}/g, '$&\r\n')}`;
 
 describe('a reply that acknowledges', function () {
   this.timeout(60_000);

@@ -86,7 +86,10 @@ export class Territory {
       if (wrong !== null) throw new Error(`${this.address}: ${wrong}`);
       this.#arrived.add(entry.token);
     }
-    this.#state = new Map(this.#state).set('INBOX', new Map([...(this.#state.get('INBOX') ?? []), ...entries]));
+    this.#state = new Map(this.#state).set(
+      'INBOX',
+      new Map([...(this.#state.get('INBOX') ?? []), ...entries]),
+    );
     this.#remember(this.#state);
   }
 
@@ -151,7 +154,8 @@ export class Territory {
     for (const [folder, entries] of rest) {
       const tokens = new Set<string>();
       for (const [uid, entry] of entries) {
-        const wrong = folder === 'INBOX' ? this.#wrongArrival(uid, entry) : 'belongs to nothing that was done';
+        const wrong =
+          folder === 'INBOX' ? this.#wrongArrival(uid, entry) : 'belongs to nothing that was done';
         if (wrong !== null) return `${folder} has ${describe(uid, entry)}: ${wrong}`;
         if (tokens.has(entry.token)) return `${folder} has ${entry.token} twice`;
         tokens.add(entry.token);

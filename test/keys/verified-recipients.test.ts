@@ -78,6 +78,20 @@ describe('verified recipients', () => {
     assert.throws(() => recipients.get(organization, mailbox), { code: 'recipient-unverified' });
   });
 
+  it('are refused, signed as they are, when their pin is not the one that is kept apart', () => {
+    replace(signedRow(1));
+    const genuine = new VerifiedRecipients(store, () => Uint8Array.from(publicKey));
+    genuine.get(organization, mailbox);
+    const other = newDirectoryKey();
+    const database = new DatabaseSync(path);
+    database.prepare('UPDATE organization_key SET directory_key = ?').run(other.publicKey);
+    database.close();
+    replace(signedRow(1, other.secret, other.publicKey));
+    new VerifiedRecipients(store, () => null).get(organization, mailbox);
+    const pinned = new VerifiedRecipients(store, () => Uint8Array.from(publicKey));
+    assert.throws(() => pinned.get(organization, mailbox), { code: 'recipient-unverified' });
+  });
+
   it('are kept once verified, until they are forgotten', () => {
     const [row, other] = [signedRow(1), signedRow(1)];
     replace(row);

@@ -41,7 +41,12 @@ export class SmtpFixture {
     this.store = store;
     this.budget = budget;
     this.directory = Directory.open(join(store.directory, 'directory.db'));
-    this.accounts = new Accounts({ directory: this.directory, keyring: store.keyring, store: store.store });
+    this.accounts = new Accounts({
+      directory: this.directory,
+      keyring: store.keyring,
+      store: store.store,
+      defaultQuotaOctets: null,
+    });
   }
 
   static async open(

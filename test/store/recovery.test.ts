@@ -242,7 +242,7 @@ describe('recovery', () => {
         await assertLike(models, fixture.store);
         await assertRecovers(crashed(), models);
       }),
-      { numRuns: 8, endOnFailure: true },
+      { numRuns: 6, endOnFailure: true },
     );
   });
 

@@ -23,7 +23,7 @@ import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { MailboxId, MessageId } from '../../ids.ts';
-import { CHECKPOINT_BATCH_OCTETS, CHECKPOINT_INDEXES, PACK_DEAD_OCTETS } from '../../limits.ts';
+import { CHECKPOINT_BATCH_OCTETS, CHECKPOINT_INDEXES, PACK_DEAD_OCTETS, WAL_FRAMES } from '../../limits.ts';
 import { type AddedMessage, isBirth, mailboxesOf } from '../operation.ts';
 import type {
   CheckpointRange,
@@ -283,7 +283,7 @@ function isWanted(mailbox: MailboxId, id: MessageId): boolean {
   return statement.get(Buffer.from(id, 'hex')) !== undefined;
 }
 
-/** Syncs the WAL (which holds all that the journal's records did) and carries its frames over to the database. */
+/** Syncs the WAL, which holds all that the journal's records did, and carries its frames over when they are many. */
 function checkpointIndex(mailbox: MailboxId): void {
   const directory = mailboxDirectory(dataDirectory, mailbox);
   if (!existsSync(directory)) return;
@@ -292,7 +292,12 @@ function checkpointIndex(mailbox: MailboxId): void {
   const wal = `${indexFile(dataDirectory, mailbox)}-wal`;
   if (existsSync(wal)) syncPathSync(wal);
   syncPathSync(directory);
-  database.exec('PRAGMA wal_checkpoint(PASSIVE)');
+  // The first write after a WAL was carried over syncs the WAL's new header, on the event loop.
+  const { log, checkpointed } = database.prepare('PRAGMA wal_checkpoint(NOOP)').get() as Record<
+    string,
+    number
+  >;
+  if (log! - checkpointed! >= WAL_FRAMES) database.exec('PRAGMA wal_checkpoint(PASSIVE)');
   const snapshot = snapshotFile(dataDirectory, mailbox);
   const age = existsSync(snapshot) ? Date.now() - statSync(snapshot).mtimeMs : Number.POSITIVE_INFINITY;
   if (age >= snapshotIntervalMs) writeSnapshot(database, snapshot);

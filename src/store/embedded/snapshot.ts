@@ -67,7 +67,7 @@ export function* readSnapshot(path: string): Generator<SnapshotRow> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw error;
     throw new IntegrityError('format', 'A snapshot cannot be read', error);
   }
-  const head = JSON.parse(lines.shift() ?? '{}') as { letterlock?: string; version?: number };
+  const head = parsed(lines.shift() ?? '') as { letterlock?: string; version?: number };
   if (head.letterlock !== 'snapshot' || head.version !== VERSION) {
     throw new IntegrityError(
       'format',
@@ -76,8 +76,16 @@ export function* readSnapshot(path: string): Generator<SnapshotRow> {
   }
   for (const line of lines) {
     if (line === '') continue;
-    const [table, ...values] = JSON.parse(line) as [SnapshotTable, ...Value[]];
+    const [table, ...values] = parsed(line) as [SnapshotTable, ...Value[]];
     yield { table, values: values.map(fromJson) };
+  }
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (error) {
+    throw new IntegrityError('format', 'A snapshot cannot be read', error);
   }
 }
 
