@@ -7,6 +7,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { UnavailableError } from '../../errors.ts';
 
+/** Held by this process. A lock that nobody refers to any more would be closed, and so released, by the collector. */
+const held = new Set<DatabaseSync>();
+
 export interface DataLock {
   release(): void;
 }
@@ -26,5 +29,11 @@ export function lockDataDirectory(directory: string): DataLock {
       error,
     );
   }
-  return { release: () => database.close() };
+  held.add(database);
+  return {
+    release: () => {
+      held.delete(database);
+      database.close();
+    },
+  };
 }
