@@ -64,10 +64,11 @@ export class StructuredField {
     return content;
   }
 
-  /** Moves to the next of `stops` outside quoted-strings, or to the end: recovery after what makes no sense. */
+  /** Moves to the next of `stops` outside quoted-strings and comments, or to the end: recovery after what makes no sense. */
   skipTo(stops: string): void {
     while (!this.isAtEnd && !stops.includes(this.next)) {
       if (this.next === '"') this.quotedString();
+      else if (this.next === '(') this.#skipComment();
       else this.position++;
     }
   }

@@ -58,6 +58,8 @@ describe('parseAddressList', () => {
     ['"quoted local"@example.org', '-|-|quoted local|example.org'],
     ['first."middle".last@example.org', '-|-|first.middle.last|example.org'],
     ['user@[192.0.2.1]', '-|-|user|[192.0.2.1]'],
+    ['<d@e>(not, here; nor here), f@g', '-|-|d|e', '-|-|f|g'],
+    ['<d@e (,)>, f@g', '-|-|d|e', '-|-|f|g'],
     ['=?utf-8?Q?Andr=C3=A9?= <a@b>', '=?utf-8?Q?Andr=C3=A9?=|-|a|b'],
     ['J\xf6rg <j@\xe4.example>', 'J\xf6rg|-|j|\xe4.example'],
     // Broken

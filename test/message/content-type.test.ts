@@ -21,6 +21,7 @@ describe('parseContentType', () => {
       'name=a"b;c.txt',
       'x=y',
     ],
+    ['text/plain broken (a; b=c); d=e', 'text/plain', 'd=e'],
     ['(comment) text (c) / (d) html (e) ; (f) a (g) = (h) b (i)', 'text/html', 'a=b'],
     ['multipart/mixed; boundary=----=_Part_1/2?3', 'multipart/mixed', 'boundary=----=_Part_1/2?3'],
     ['image/png; name==?utf-8?B?w6k=?=', 'image/png', 'name==?utf-8?B?w6k=?='],

@@ -97,7 +97,7 @@ describe('From field', () => {
           authors,
         );
       }),
-      { numRuns: 2_000 },
+      { numRuns: 5_000 },
     );
   });
 });
