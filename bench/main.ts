@@ -4,7 +4,7 @@
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { startDovecot } from './dovecot.ts';
+import { startPeer } from './dovecot.ts';
 import { TLS_CIPHER } from './imap-client.ts';
 import { startOurs } from './letterlock.ts';
 import { printTable, type Row } from './table.ts';
@@ -13,8 +13,8 @@ import { median, type Scale, WORKLOADS, type Workload } from './workloads.ts';
 
 const STARTERS: Readonly<Record<string, () => Promise<Target>>> = {
   letterlock: startOurs,
-  plain: () => startDovecot('plain'),
-  'mail-crypt': () => startDovecot('mail-crypt'),
+  plain: () => startPeer('plain'),
+  'mail-crypt': () => startPeer('mail-crypt'),
 };
 
 const SHORT: Scale = { rounds: 3, deliveries: 500, folderMessages: 500, notifications: 10 };

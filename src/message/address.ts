@@ -52,6 +52,7 @@ export function parseAddressList(value: string): Address[] {
       continue;
     }
     if (field.next === '<') list.push(angleAddress(field, name));
+    else if (name.includes(' ') && field.next !== '@') list.push(nameAlone(name));
     else {
       field.position = start;
       list.push(bareAddress(field));
@@ -95,6 +96,11 @@ function angleAddress(field: StructuredField, name: string): Address {
     mailbox: mailbox === '' ? MISSING_MAILBOX : mailbox,
     host: host === '' ? MISSING_HOST : host,
   };
+}
+
+/** Words and no address, such as `undisclosed recipients`: what there is to show is the name. */
+function nameAlone(name: string): Address {
+  return { name, route: null, mailbox: MISSING_MAILBOX, host: MISSING_HOST };
 }
 
 function bareAddress(field: StructuredField): Address {

@@ -99,7 +99,9 @@ export function asOpaque(content: ContentFields): ContentFields {
 }
 
 /**
- * Reads an entity's header block (latin1). Of fields that may come once the first counts; address fields add up.
+ * Reads an entity's header block (latin1). Of fields that may come once, ENVELOPE shows the last: it is the one that DKIM
+ * signs (RFC 6376 §5.4.2), so that a field put in front of a signed message is not what readers see. Of Content-* fields
+ * the first counts; address fields add up. All as Dovecot has it.
  * @param isMessage Whether the entity is a message: it then has an envelope, and its Content-* fields count only beside
  *   a MIME-Version or Content-Type field (as Dovecot has it: not every sender writes MIME-Version).
  */
@@ -118,8 +120,8 @@ export function readEntityHeader(
       if (list === undefined) addresses.set(name, [value]);
       else list.push(value);
     } else if (
-      (name.startsWith('content-') || (isMessage && MESSAGE_FIELDS.has(name))) &&
-      !values.has(name)
+      (isMessage && MESSAGE_FIELDS.has(name)) ||
+      (name.startsWith('content-') && !values.has(name))
     ) {
       values.set(name, unfold(header.slice(field.valueStart, field.end)));
     }

@@ -42,8 +42,8 @@ export function fieldValues(octets: Buffer, name: string): string[] {
 
 /**
  * BODY[HEADER.FIELDS (names)] ('only') and BODY[HEADER.FIELDS.NOT (names)] ('except') of a header block: whole fields in
- * the order of the message, then an empty line, which is there even when the header lacks it. Names compare
- * case-insensitively. Lines that are no field are in 'except' only. RFC 9051 §6.4.5.1.
+ * the order of the message, then the empty line, unless the message has none (RFC 9051 §6.4.5.1). Names compare
+ * case-insensitively. Lines that are no field are in 'except' only.
  */
 export function selectFields(octets: Buffer, names: readonly string[], mode: 'only' | 'except'): Buffer {
   const text = octets.toString('latin1');
@@ -58,7 +58,7 @@ export function selectFields(octets: Buffer, names: readonly string[], mode: 'on
   }
   if (mode === 'except') kept += text.slice(from, end);
   if (kept !== '' && !kept.endsWith('\n')) kept += '\r\n';
-  return Buffer.from(`${kept}\r\n`, 'latin1');
+  return Buffer.from(end < text.length ? `${kept}\r\n` : kept, 'latin1');
 }
 
 /** As parseHeader, of latin1 text. */

@@ -66,7 +66,7 @@ describe('parseAddressList', () => {
     ['', ...[]],
     [' , ,', ...[]],
     ['postmaster', '-|-|postmaster|MISSING_DOMAIN'],
-    ['two words', '-|-|two|MISSING_DOMAIN'],
+    ['two words', 'two words|-|MISSING_MAILBOX|MISSING_DOMAIN'],
     ['@example.org', '-|-|MISSING_MAILBOX|example.org'],
     ['Name <>', 'Name|-|MISSING_MAILBOX|MISSING_DOMAIN'],
     ['Name <local>', 'Name|-|local|MISSING_DOMAIN'],
@@ -75,7 +75,7 @@ describe('parseAddressList', () => {
     ['a@b c@d, e@f', '-|-|a|b', '-|-|e|f'],
     ['>>, a@b', '-|-|MISSING_MAILBOX|MISSING_DOMAIN', '-|-|a|b'],
     ['a@b; c@d', '-|-|a|b', '-|-|c|d'],
-    ['"unclosed, <a@b>', '-|-|unclosed, <a@b>|MISSING_DOMAIN'],
+    ['"unclosed, <a@b>', 'unclosed, <a@b>|-|MISSING_MAILBOX|MISSING_DOMAIN'],
     ['group: a@b', '-|-|group|-', '-|-|a|b', '-|-|-|-'],
     ['<user@example.org> trailing, x@y', '-|-|user|example.org', '-|-|x|y'],
   ] as const) {

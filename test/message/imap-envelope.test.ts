@@ -55,10 +55,10 @@ Content-Type: TEXT/PLAIN; CHARSET=US-ASCII
     );
   });
 
-  it('adds up address fields that come twice, and takes the first of others', () => {
+  it('adds up address fields that come twice, and shows the last of others (RFC 6376 §5.4.2)', () => {
     assert.equal(
       envelopeOf('To: a@b\nSubject: one\nTo: c@d\nSubject: two\n\n'),
-      '(NIL "one" NIL NIL NIL ((NIL NIL "a" "b")(NIL NIL "c" "d")) NIL NIL NIL NIL)',
+      '(NIL "two" NIL NIL NIL ((NIL NIL "a" "b")(NIL NIL "c" "d")) NIL NIL NIL NIL)',
     );
   });
 
