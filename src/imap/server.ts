@@ -41,6 +41,8 @@ export interface ImapServerOptions {
   isPlaintextAllowed(remoteAddress: string): boolean;
   /** Largest APPEND. Default IMAP_APPEND_OCTETS. */
   readonly appendLimitOctets?: number;
+  /** Whether COMPRESS is offered. Default true. */
+  readonly isCompressionOffered?: boolean;
   /** Defaults: IMAP_CONNECTIONS, IMAP_CONNECTIONS_PER_ADDRESS, IMAP_CONNECTIONS_PER_USER. */
   readonly maxConnections?: number;
   readonly maxConnectionsPerAddress?: number;
@@ -138,6 +140,7 @@ export class ImapServer {
       isImplicitTls: listener.isImplicitTls,
       isPlaintextAllowed: this.#options.isPlaintextAllowed(remoteAddress),
       appendLimitOctets: this.#options.appendLimitOctets ?? IMAP_APPEND_OCTETS,
+      isCompressionOffered: this.#options.isCompressionOffered ?? true,
       times: this.#times,
       secureContext: () => this.#options.secureContext(),
       claimUser: (userId) => this.#claimUser(userId),

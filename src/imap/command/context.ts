@@ -18,7 +18,7 @@ export interface Completion {
   /** Response code without brackets. */
   readonly code?: string;
   /** What the connection does after the reply. */
-  readonly next?: 'close' | 'starttls';
+  readonly next?: 'close' | 'starttls' | 'compress';
 }
 
 export const ok = (text: string, code?: string): Completion =>
@@ -121,6 +121,8 @@ export interface CommandContext {
   readonly dependencies: ImapDependencies;
   readonly remoteAddress: string;
   readonly isSecure: boolean;
+  /** Whether COMPRESS is active. */
+  readonly isCompressed: boolean;
   /** Whether credentials may be sent on this connection: TLS, or a network that the operator excepted. */
   readonly mayAuthenticate: boolean;
   readonly appendLimitOctets: number;

@@ -36,6 +36,8 @@ export interface ClientLink {
   readonly id: number;
   readonly remoteAddress: string;
   readonly isSecure: boolean;
+  readonly isCompressed: boolean;
+  readonly mayCompress: boolean;
   readonly mayStartTls: boolean;
   readonly mayAuthenticate: boolean;
   readonly appendLimitOctets: number;
@@ -51,7 +53,7 @@ export interface ClientLink {
 }
 
 /** What the connection does after a reply. */
-export type AfterReply = 'continue' | 'close' | 'starttls';
+export type AfterReply = 'continue' | 'close' | 'starttls' | 'compress';
 
 interface Selection extends SelectedFolder {
   readonly numbers: ClientView;
@@ -149,6 +151,10 @@ export class Session implements CommandContext {
 
   get isSecure(): boolean {
     return this.#link.isSecure;
+  }
+
+  get isCompressed(): boolean {
+    return this.#link.isCompressed;
   }
 
   get mayAuthenticate(): boolean {

@@ -4,6 +4,7 @@
  *     === A claim, the name of the test
  *     @deliver Subject        a message arrives in INBOX
  *     @unsigned               clients do not sign in by themselves
+ *     @compress               from here on the first client speaks compressed
  *     C: a1 SELECT INBOX      the first client sends a line (C2: the second)
  *     S: * 1 EXISTS           it must be answered this, next; `...` stands for anything
  *     S: a1 OK ...
@@ -78,6 +79,7 @@ export async function converse(conversation: Conversation, fixture: ImapFixture)
     if (step.kind === '@') {
       const [directive, ...rest] = step.text.split(' ');
       if (directive === 'unsigned') isUnsigned = true;
+      else if (directive === 'compress') (await client(1)).compress();
       else if (directive === 'deliver') {
         await fixture.store.deliver(await fixture.store.sealed(message(rest.join(' '))), [mailbox]);
       } else assert.fail(`${where}: @${directive}`);
