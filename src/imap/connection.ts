@@ -52,7 +52,6 @@ export interface ConnectionOptions {
   claimUser(userId: string): () => void;
 }
 
-const PARSER_OPTIONS = { isUtf8: false } as const;
 const FRAMING_LOST = 'Too much input.';
 const SHUTDOWN = new UnavailableError('shutting-down', 'The server is shutting down.');
 
@@ -251,7 +250,7 @@ export class Connection implements ClientLink, Output {
       case 'command': {
         let command: ReturnType<typeof parseCommand>;
         try {
-          command = parseCommand(event.command, PARSER_OPTIONS);
+          command = parseCommand(event.command, this.#session);
         } catch (error) {
           return this.#reject(error);
         }
@@ -270,7 +269,7 @@ export class Connection implements ClientLink, Output {
   async #announced(event: LiteralEvent): Promise<AfterReply> {
     let what: ReturnType<typeof classifyLiteral>;
     try {
-      what = classifyLiteral(event.prefix, PARSER_OPTIONS);
+      what = classifyLiteral(event.prefix, this.#session);
     } catch (error) {
       return this.#refuse(this.#reject(error));
     }
@@ -283,7 +282,7 @@ export class Connection implements ClientLink, Output {
       this.#isMidCommand = true;
       return this.#handle(await this.nextEvent());
     }
-    const message = new IncomingMessage(this, event);
+    const message = new IncomingMessage(this, event, this.#session);
     this.#isMidCommand = true;
     const after = await this.#session.execute(what.append, message);
     await message.drop();

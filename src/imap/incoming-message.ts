@@ -1,7 +1,7 @@
 /** The message literal of an APPEND, as its octets come in. RFC 9051 §4.3, RFC 7888. */
 import { ProtocolError } from '../errors.ts';
 import type { MessageLiteral } from './command/context.ts';
-import { parseCommand } from './wire/parser.ts';
+import { type ParserOptions, parseCommand } from './wire/parser.ts';
 import { printContinuation } from './wire/printer.ts';
 import type { LiteralEvent, ReaderEvent } from './wire/reader.ts';
 
@@ -17,10 +17,12 @@ export class IncomingMessage implements MessageLiteral {
   readonly sizeOctets: number;
   readonly #isNonSync: boolean;
   readonly #source: Source;
+  readonly #options: ParserOptions;
   #state: 'announced' | 'coming' | 'here' | 'done' = 'announced';
 
-  constructor(source: Source, event: LiteralEvent) {
+  constructor(source: Source, event: LiteralEvent, options: ParserOptions) {
     this.#source = source;
+    this.#options = options;
     this.sizeOctets = event.sizeOctets;
     this.#isNonSync = event.isNonSync;
   }
@@ -37,7 +39,7 @@ export class IncomingMessage implements MessageLiteral {
     const event = await this.#source.nextEvent();
     this.#state = 'done';
     if (event.kind === 'command') {
-      parseCommand(event.command, { isUtf8: false });
+      parseCommand(event.command, this.#options);
       return;
     }
     if (event.kind === 'literal') this.#source.refuseLiteral();

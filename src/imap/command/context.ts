@@ -137,6 +137,8 @@ export interface CommandContext {
   readonly messageLiteral: MessageLiteral | null;
   /** Whether the client asked for modseqs (RFC 7162 §3.1), which it cannot take back. */
   isCondstore: boolean;
+  /** Whether the client enabled UTF8=ACCEPT (RFC 9755): UTF-8 in quoted strings and mailbox names, both ways. */
+  isUtf8: boolean;
 
   /** Capabilities to announce now. */
   capabilities(): readonly string[];

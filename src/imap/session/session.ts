@@ -68,6 +68,7 @@ export class Session implements CommandContext {
   readonly dependencies: ImapDependencies;
   readonly origin = {};
   isCondstore = false;
+  isUtf8 = false;
   messageLiteral: MessageLiteral | null = null;
   readonly #link: ClientLink;
   #state: SessionState = 'not-authenticated';

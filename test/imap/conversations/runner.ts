@@ -84,15 +84,17 @@ export async function converse(conversation: Conversation, fixture: ImapFixture)
         await fixture.store.deliver(await fixture.store.sealed(message(rest.join(' '))), [mailbox]);
       } else assert.fail(`${where}: @${directive}`);
     } else if (step.kind === 'C') {
-      const octets = Buffer.from(step.text.replaceAll('USER', user), 'utf8').toString('latin1');
-      (await client(step.client)).send(octets);
+      (await client(step.client)).send(onTheWire(step.text.replaceAll('USER', user)));
     } else {
       const line = await (await client(step.client)).line();
-      assert.ok(patternOf(step.text).test(line), `${where}: expected ${step.text}, got ${line}`);
+      assert.ok(patternOf(onTheWire(step.text)).test(line), `${where}: expected ${step.text}, got ${line}`);
     }
   }
   for (const open of clients.values()) open.close();
 }
+
+/** UTF-8, one character an octet. */
+const onTheWire = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
 
 function patternOf(text: string): RegExp {
   const pieces = text.split('...').map((piece) => piece.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));

@@ -326,7 +326,7 @@ describe('imap/wire/parser', () => {
     ]);
   });
 
-  describe('mailbox names with UTF-8 enabled (RFC 6855 §3, RFC 9051 §5.1)', () => {
+  describe('mailbox names with UTF-8 enabled (RFC 9755 §3, RFC 9051 §5.1)', () => {
     accepts(
       [
         ['DELETE "Entw\xc3\xbcrfe"', { name: 'DELETE', mailbox: mailbox('Entwürfe', 'Entw\xc3\xbcrfe') }],
@@ -342,9 +342,10 @@ describe('imap/wire/parser', () => {
     );
     refuses(
       [
-        ['DELETE "\xfc"', 'Latin-1', 'mailbox-name'],
-        ['DELETE "\xc0\xaf"', 'UTF-8 longer than needed', 'mailbox-name'],
-        ['DELETE "\xed\xa0\x80"', 'a surrogate', 'mailbox-name'],
+        ['DELETE "\xfc"', 'Latin-1'],
+        ['DELETE {1+}\r\n\xfc', 'Latin-1', 'mailbox-name'],
+        ['DELETE "\xc0\xaf"', 'UTF-8 longer than needed'],
+        ['DELETE "\xed\xa0\x80"', 'a surrogate'],
         ['DELETE "\xc2\x85"', 'a C1 control character', 'mailbox-name'],
         ['DELETE "\xe2\x80\xa8"', 'a line separator (RFC 9051 §5.1)', 'mailbox-name'],
       ],
@@ -910,6 +911,40 @@ describe('imap/wire/parser', () => {
       };
       assert.throws(() => parseCommand(framed, { isUtf8: false }), CommandError);
     });
+  });
+
+  describe('strings after ENABLE UTF8=ACCEPT (RFC 9755 §3)', () => {
+    accepts(
+      [
+        ['DELETE "\xc3\xbc&-"', { name: 'DELETE', mailbox: mailbox('\u00fc&-', '\xc3\xbc&-') }],
+        // RFC 5198 §2: u and a combining diaeresis are one letter.
+        ['DELETE "u\xcc\x88"', { name: 'DELETE', mailbox: mailbox('\u00fc', 'u\xcc\x88') }],
+        [
+          'SEARCH SUBJECT "\xf0\x9f\x92\x8c"',
+          {
+            name: 'SEARCH',
+            isUid: false,
+            returns: null,
+            key: { key: 'SUBJECT', text: '\u{1f48c}' },
+          },
+        ],
+      ],
+      true,
+    );
+    refuses(
+      [
+        ['DELETE \xc3\xbc', '8-bit octets in an atom'],
+        ['SEARCH SUBJECT "\xfc"', 'no UTF-8'],
+        ['ID ("name" "\xfc")', 'no UTF-8'],
+        ['SEARCH CHARSET UTF-8 ALL', 'CHARSET'],
+        ['UID SEARCH RETURN (COUNT) CHARSET US-ASCII ALL', 'CHARSET'],
+      ],
+      true,
+    );
+    accepts([
+      // The same letter in modified UTF-7, decomposed.
+      ['DELETE u&Awg-', { name: 'DELETE', mailbox: mailbox('\u00fc', 'u&Awg-') }],
+    ]);
   });
 
   it('pipelined commands with literals are parsed alike however they are cut', () => {
