@@ -256,6 +256,10 @@ export const IMAP_STORED_OCTETS = 256;
 export const IMAP_INFLATE_CHUNK_OCTETS = 32 * KIB;
 /** Size of one appended message: what most senders on the Internet stay below. */
 export const IMAP_APPEND_OCTETS = 64 * MIB;
+/** Octets of all messages of one APPEND: what is left of a refused one can still be skipped (IMAP_SWALLOW_OCTETS). */
+export const IMAP_MULTIAPPEND_OCTETS = 64 * MIB;
+/** Octets, of all connections, that are sealed and wait for the next message of their APPEND, in memory or in the spool. */
+export const IMAP_WAITING_OCTETS = 256 * MIB;
 /** From the connection to a login: a person may type it, an idle probe may not hold a slot for long. */
 export const IMAP_PREAUTH_MS = 120_000;
 /** RFC 9051 §5.4: at least 30 minutes without a command; a little more for clients that renew IDLE just in time. */

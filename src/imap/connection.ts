@@ -12,7 +12,7 @@ import { IMAP_OUTPUT_BATCH_OCTETS, IMAP_PIPELINE_OCTETS } from '../limits.ts';
 import type { ImapDependencies, Output } from './command/context.ts';
 import { CompressedSocket } from './compressed-socket.ts';
 import { Gate } from './gate.ts';
-import { IncomingMessage } from './incoming-message.ts';
+import { IncomingAppend } from './incoming-append.ts';
 import { ConnectionEnd } from './session/connection-end.ts';
 import { type AfterReply, type ClientLink, Session } from './session/session.ts';
 import { CommandError } from './wire/command-error.ts';
@@ -50,6 +50,8 @@ export interface ConnectionOptions {
   secureContext(): SecureContext | null;
   /** Counts one more connection of the user. @throws RefusedError 'too-many'. */
   claimUser(userId: string): () => void;
+  /** As CommandContext has it. */
+  claimWaiting(octets: number): () => void;
 }
 
 const FRAMING_LOST = 'Too much input.';
@@ -147,6 +149,10 @@ export class Connection implements ClientLink, Output {
 
   get appendLimitOctets(): number {
     return this.#options.appendLimitOctets;
+  }
+
+  claimWaiting(octets: number): () => void {
+    return this.#options.claimWaiting(octets);
   }
 
   get keepAliveMs(): number {
@@ -265,7 +271,7 @@ export class Connection implements ClientLink, Output {
     }
   }
 
-  /** A literal follows: an argument is kept, the message of an APPEND goes where APPEND wants it. */
+  /** A literal follows: an argument is kept, the messages of an APPEND go where APPEND wants them. */
   async #announced(event: LiteralEvent): Promise<AfterReply> {
     let what: ReturnType<typeof classifyLiteral>;
     try {
@@ -282,10 +288,10 @@ export class Connection implements ClientLink, Output {
       this.#isMidCommand = true;
       return this.#handle(await this.nextEvent());
     }
-    const message = new IncomingMessage(this, event, this.#session);
+    const incoming = new IncomingAppend(this, this.#session, what.append, event);
     this.#isMidCommand = true;
-    const after = await this.#session.execute(what.append, message);
-    await message.drop();
+    const after = await this.#session.execute(what.append, incoming);
+    await incoming.drop();
     return after;
   }
 

@@ -22,6 +22,8 @@ const AUTHENTICATED_ONLY = [
   'ESEARCH',
   'CONDSTORE',
   'QUOTA',
+  'MULTIAPPEND',
+  'UTF8=ACCEPT',
 ];
 
 export function announcedCapabilities(

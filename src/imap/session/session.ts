@@ -15,7 +15,7 @@ import type {
   CommandContext,
   Completion,
   ImapDependencies,
-  MessageLiteral,
+  IncomingMessages,
   Output,
   SelectedFolder,
   SessionState,
@@ -42,6 +42,8 @@ export interface ClientLink {
   readonly mayAuthenticate: boolean;
   readonly appendLimitOctets: number;
   readonly keepAliveMs: number;
+  /** As CommandContext has it. */
+  claimWaiting(octets: number): () => void;
   readonly out: Output;
   /** Flushes, then waits for one line that is no command. @throws ConnectionEnd, ProtocolError. */
   readLine(): Promise<Buffer>;
@@ -69,7 +71,7 @@ export class Session implements CommandContext {
   readonly origin = {};
   isCondstore = false;
   isUtf8 = false;
-  messageLiteral: MessageLiteral | null = null;
+  incoming: IncomingMessages | null = null;
   readonly #link: ClientLink;
   #state: SessionState = 'not-authenticated';
   #mailbox: Mailbox | null = null;
@@ -96,24 +98,24 @@ export class Session implements CommandContext {
 
   /**
    * Runs a command and writes its replies.
-   * @param literal The message that an APPEND announced.
+   * @param incoming The messages of an APPEND.
    * @throws ConnectionEnd, BrokenLiteral: then nothing more can be said.
    */
-  async execute(command: Command, literal: MessageLiteral | null): Promise<AfterReply> {
+  async execute(command: Command, incoming: IncomingMessages | null): Promise<AfterReply> {
     const spec = commandSpec(command);
     if (spec === null) return this.#reply(command.tag, bad('That command is not offered.'));
     if (!spec.states.includes(this.#state)) {
       return this.#reply(command.tag, bad(`${command.name} is not allowed now.`));
     }
     let completion: Completion | ErrorReply;
-    this.messageLiteral = literal;
+    this.incoming = incoming;
     try {
       completion = await spec.run(command, this);
     } catch (error) {
       if (error instanceof ConnectionEnd || error instanceof BrokenLiteral) throw error;
       completion = this.#failed(error, command.name);
     } finally {
-      this.messageLiteral = null;
+      this.incoming = null;
     }
     await this.#writeUpdates(spec.mayExpunge?.(command) ?? true);
     return this.#reply(command.tag, completion);
@@ -164,6 +166,10 @@ export class Session implements CommandContext {
 
   get appendLimitOctets(): number {
     return this.#link.appendLimitOctets;
+  }
+
+  claimWaiting(octets: number): () => void {
+    return this.#link.claimWaiting(octets);
   }
 
   get mailbox(): Mailbox {

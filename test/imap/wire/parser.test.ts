@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import type { Command, FetchItem, SearchKey, Section } from '../../../src/imap/wire/ast.ts';
+import type { AppendMessage, Command, FetchItem, SearchKey, Section } from '../../../src/imap/wire/ast.ts';
 import { CommandError } from '../../../src/imap/wire/command-error.ts';
 import { classifyLiteral, parseCommand } from '../../../src/imap/wire/parser.ts';
 import { printBodySectionName, printSection } from '../../../src/imap/wire/section.ts';
@@ -830,15 +830,20 @@ describe('imap/wire/parser', () => {
     });
   });
 
-  describe('APPEND (RFC 9051 §6.3.12)', () => {
-    const append = (name: string, sizeOctets: number, rest: object = {}): Untagged<Command> => ({
-      name: 'APPEND',
-      mailbox: mailbox(name),
+  describe('APPEND (RFC 9051 §6.3.12, RFC 3502)', () => {
+    const streamed = (sizeOctets: number, rest: Partial<AppendMessage> = {}): AppendMessage => ({
       flags: [],
       internalDate: null,
       message: { kind: 'streamed', sizeOctets },
       ...rest,
     });
+    const appends = (name: string, ...messages: AppendMessage[]): Untagged<Command> => ({
+      name: 'APPEND',
+      mailbox: mailbox(name),
+      messages,
+    });
+    const append = (name: string, sizeOctets: number, rest?: Partial<AppendMessage>): Untagged<Command> =>
+      appends(name, streamed(sizeOctets, rest));
     accepts([
       ['APPEND saved-messages (\\Seen) {3}\r\nabc', append('saved-messages', 3, { flags: ['\\Seen'] })],
       ['APPEND INBOX {3+}\r\na\0c', append('INBOX', 3)],
@@ -851,7 +856,48 @@ describe('imap/wire/parser', () => {
         'APPEND x " 7-Feb-1994 21:52:25 -0800" {1}\r\nx ',
         append('x', 1, { internalDate: new Date('1994-02-08T05:52:25Z') }),
       ],
+      [
+        // RFC 3502 §6.3.11, its example.
+        'APPEND saved-messages (\\Seen) {3}\r\nabc (\\Seen) " 7-Feb-1994 22:43:04 -0800" {2+}\r\nde',
+        appends(
+          'saved-messages',
+          streamed(3, { flags: ['\\Seen'] }),
+          streamed(2, { flags: ['\\Seen'], internalDate: new Date('1994-02-08T06:43:04Z') }),
+        ),
+      ],
+      ['APPEND {1}\r\nx {0+}\r\n {1+}\r\n( {2}\r\n"" ', appends('x', streamed(0), streamed(1), streamed(2))],
     ]);
+    describe('after ENABLE UTF8=ACCEPT (RFC 6855 §4)', () => {
+      accepts(
+        [
+          ['APPEND x UTF8 (~{3+}\r\na\0c)', append('x', 3)],
+          [
+            'APPEND "\xc3\xbc" (\\Seen) utf8 (~{3}\r\nabc) (\\Draft) {1}\r\n) UTF8 (~{2}\r\nde) ',
+            {
+              name: 'APPEND',
+              mailbox: mailbox('\u00fc', '\xc3\xbc'),
+              messages: [
+                streamed(3, { flags: ['\\Seen'] }),
+                streamed(1, { flags: ['\\Draft'] }),
+                streamed(2),
+              ],
+            },
+          ],
+        ],
+        true,
+      );
+      refuses(
+        [
+          ['APPEND x UTF8 ({3}\r\nabc)', 'no literal8'],
+          ['APPEND x UTF8 ~{3}\r\nabc', 'no parentheses'],
+          ['APPEND x UTF8 (~{3}\r\nabc', 'an open parenthesis'],
+          ['APPEND x UTF8 (~{3}\r\nabc {1}\r\nx', 'an open parenthesis before the next message'],
+          ['APPEND x ~{3}\r\nabc', 'a literal8 alone (RFC 3516)'],
+          ['APPEND x {3}\r\nabc)', 'a parenthesis that was not opened'],
+        ],
+        true,
+      );
+    });
     refuses([
       ['APPEND', 'no arguments'],
       ['APPEND x', 'no message'],
@@ -861,9 +907,11 @@ describe('imap/wire/parser', () => {
       ['APPEND x NIL {1}\r\nx', 'text before the message'],
       ['APPEND a&b {1}\r\nx', 'no modified UTF-7', 'mailbox-name'],
       ['APPEND x {1}\r\nx y', 'text behind the message'],
-      ['APPEND x {1}\r\nx (\\Seen) {1}\r\ny', 'a second message (RFC 3502)'],
+      ['APPEND x {1}\r\nx (\\Seen)', 'flags without a message'],
+      ['APPEND x {1}\r\nx{1}\r\ny', 'no space between messages'],
+      ['APPEND x {1}\r\nx (\\Foo) {1}\r\ny', 'flags of the second message'],
       ['APPEND x ~{1}\r\nx', 'a binary literal (RFC 3516)'],
-      ['APPEND x UTF8 (~{1}\r\nx)', 'UTF8 data (RFC 6855 §4)'],
+      ['APPEND x UTF8 (~{1}\r\nx)', 'UTF8 data, which was not enabled (RFC 6855 §4)'],
     ]);
 
     it('bad arguments are found before the message is sent', () => {
@@ -877,6 +925,17 @@ describe('imap/wire/parser', () => {
     it('the arguments are known before the message is sent', () => {
       const what = classifyLiteral({ lines: ['A1 append x {999}'], literals: [] }, { isUtf8: false });
       assert.deepEqual(what, { kind: 'message', append: { tag: 'A1', ...append('x', 999) } });
+    });
+
+    it('the arguments of a further message are known before it is sent', () => {
+      const prefix = {
+        lines: ['A1 APPEND x {5+}', ' (\\Draft) {7}'],
+        literals: [{ kind: 'streamed', sizeOctets: 5 } as const],
+      };
+      assert.deepEqual(classifyLiteral(prefix, { isUtf8: false }), {
+        kind: 'message',
+        append: { tag: 'A1', ...appends('x', streamed(5), streamed(7, { flags: ['\\Draft'] })) },
+      });
     });
 
     it('other literals are arguments, whatever the command', () => {
@@ -901,7 +960,7 @@ describe('imap/wire/parser', () => {
         { lines: ['A1 APPEND x {3}', ''], literals: [message] },
         { isUtf8: false },
       );
-      assert.deepEqual(command, { tag: 'A1', ...append('x', 3), message });
+      assert.deepEqual(command, { tag: 'A1', ...append('x', 3, { message }) });
     });
 
     it('a streamed literal cannot stand for a string', () => {
