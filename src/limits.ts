@@ -238,9 +238,9 @@ export const IMAP_SEEN_BATCH = 256;
 /** Octets that a client may send ahead of the command that runs; beyond it nothing more is read from its socket. */
 export const IMAP_PIPELINE_OCTETS = 64 * KIB;
 /**
- * COMPRESS, server to client. Level 1 takes a third of the time of level 6 on mail, for results within a sixth of its
- * size. With a window of 8 KiB and memLevel 6 a deflater has some 100 KB instead of 230, and the results are within a
- * twentieth: what repeats in IMAP's replies repeats soon.
+ * COMPRESS, server to client. On text, level 1 takes a sixth of the time of level 6 for results a fifth larger (9 and 54
+ * ms a megabyte, to 38 and 32%). With a window of 8 KiB and memLevel 6 a deflater has 120 KB instead of 220, and results
+ * are within a twentieth: what repeats in IMAP's replies repeats soon.
  */
 export const IMAP_DEFLATE_LEVEL = 1;
 export const IMAP_DEFLATE_WINDOW_BITS = 13;
