@@ -116,6 +116,7 @@ export const settingsSchema = z.strictObject({
       .min(64 * KIB)
       .max(LARGEST_MESSAGE_OCTETS)
       .default(IMAP_APPEND_OCTETS),
+    compression: z.boolean().default(true),
     maxConnections: count.default(IMAP_CONNECTIONS),
     maxConnectionsPerAddress: count.default(IMAP_CONNECTIONS_PER_ADDRESS),
     maxConnectionsPerUser: count.default(IMAP_CONNECTIONS_PER_USER),

@@ -5,12 +5,14 @@
  * Between commands a connection keeps no buffer: a suspended loop, a timer, and what the session holds.
  */
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import { ProtocolError, UnavailableError } from '../errors.ts';
 import { IMAP_OUTPUT_BATCH_OCTETS, IMAP_PIPELINE_OCTETS } from '../limits.ts';
 import type { ImapDependencies, Output } from './command/context.ts';
+import { CompressedSocket } from './compressed-socket.ts';
 import { Gate } from './gate.ts';
-import { IncomingMessage } from './incoming-message.ts';
+import { IncomingAppend } from './incoming-append.ts';
 import { ConnectionEnd } from './session/connection-end.ts';
 import { type AfterReply, type ClientLink, Session } from './session/session.ts';
 import { CommandError } from './wire/command-error.ts';
@@ -42,14 +44,16 @@ export interface ConnectionOptions {
   /** Whether credentials may come without TLS. */
   readonly isPlaintextAllowed: boolean;
   readonly appendLimitOctets: number;
+  readonly isCompressionOffered: boolean;
   readonly times: ImapTimes;
   /** The certificate to use now, or null when there is none. */
   secureContext(): SecureContext | null;
   /** Counts one more connection of the user. @throws RefusedError 'too-many'. */
   claimUser(userId: string): () => void;
+  /** As CommandContext has it. */
+  claimWaiting(octets: number): () => void;
 }
 
-const PARSER_OPTIONS = { isUtf8: false } as const;
 const FRAMING_LOST = 'Too much input.';
 const SHUTDOWN = new UnavailableError('shutting-down', 'The server is shutting down.');
 
@@ -64,8 +68,9 @@ export class Connection implements ClientLink, Output {
   readonly #drained = new Gate();
   /** For the ends of a handshake and of the connection. */
   readonly #changed = new Gate();
-  #socket: Socket;
+  #socket: Duplex;
   #isSecure = false;
+  #isCompressed = false;
   #isAuthenticated = false;
   /** Absolute, until authentication: what a slow sender of single octets cannot put off. */
   readonly #preauthUntil: number;
@@ -73,7 +78,8 @@ export class Connection implements ClientLink, Output {
   #isClosed = false;
   #isMidCommand = false;
   #isFlushDue = false;
-  #shutdown: Error | null = null;
+  /** Why no further command is run: the server shuts down, or what the client sends makes no sense any more. */
+  #mustEnd: ConnectionEnd | null = null;
 
   constructor(socket: Socket, dependencies: ImapDependencies, options: ConnectionOptions) {
     this.id = options.id;
@@ -112,8 +118,7 @@ export class Connection implements ClientLink, Output {
 
   /** Ends the connection with BYE once the command that runs is done; at once when none runs, or IDLE. */
   shutDown(): void {
-    this.#shutdown = new ConnectionEnd('The server is shutting down.', SHUTDOWN);
-    this.#input.fail(this.#shutdown);
+    this.#endSoon(new ConnectionEnd('The server is shutting down.', SHUTDOWN));
   }
 
   destroy(): void {
@@ -126,6 +131,14 @@ export class Connection implements ClientLink, Output {
     return this.#isSecure;
   }
 
+  get isCompressed(): boolean {
+    return this.#isCompressed;
+  }
+
+  get mayCompress(): boolean {
+    return this.#options.isCompressionOffered && !this.#isCompressed;
+  }
+
   get mayStartTls(): boolean {
     return !this.#isSecure && this.#options.secureContext() !== null;
   }
@@ -136,6 +149,10 @@ export class Connection implements ClientLink, Output {
 
   get appendLimitOctets(): number {
     return this.#options.appendLimitOctets;
+  }
+
+  claimWaiting(octets: number): () => void {
+    return this.#options.claimWaiting(octets);
   }
 
   get keepAliveMs(): number {
@@ -211,7 +228,7 @@ export class Connection implements ClientLink, Output {
   }
 
   async #moreOctets(): Promise<void> {
-    if (this.#shutdown !== null) throw this.#shutdown;
+    if (this.#mustEnd !== null) throw this.#mustEnd;
     if (this.#isEnded || this.#isClosed) throw new ConnectionEnd(null);
     this.#socket.resume();
     const { times } = this.#options;
@@ -228,8 +245,9 @@ export class Connection implements ClientLink, Output {
       const after = await this.#handle(await this.nextEvent());
       if (after === 'close') return;
       if (after === 'starttls') await this.#upgrade();
+      else if (after === 'compress') await this.#compress();
       else await this.#settleReply();
-      if (this.#shutdown !== null) throw this.#shutdown;
+      if (this.#mustEnd !== null) throw this.#mustEnd;
     }
   }
 
@@ -238,7 +256,7 @@ export class Connection implements ClientLink, Output {
       case 'command': {
         let command: ReturnType<typeof parseCommand>;
         try {
-          command = parseCommand(event.command, PARSER_OPTIONS);
+          command = parseCommand(event.command, this.#session);
         } catch (error) {
           return this.#reject(error);
         }
@@ -253,11 +271,11 @@ export class Connection implements ClientLink, Output {
     }
   }
 
-  /** A literal follows: an argument is kept, the message of an APPEND goes where APPEND wants it. */
+  /** A literal follows: an argument is kept, the messages of an APPEND go where APPEND wants them. */
   async #announced(event: LiteralEvent): Promise<AfterReply> {
     let what: ReturnType<typeof classifyLiteral>;
     try {
-      what = classifyLiteral(event.prefix, PARSER_OPTIONS);
+      what = classifyLiteral(event.prefix, this.#session);
     } catch (error) {
       return this.#refuse(this.#reject(error));
     }
@@ -270,10 +288,10 @@ export class Connection implements ClientLink, Output {
       this.#isMidCommand = true;
       return this.#handle(await this.nextEvent());
     }
-    const message = new IncomingMessage(this, event);
+    const incoming = new IncomingAppend(this, this.#session, what.append, event);
     this.#isMidCommand = true;
-    const after = await this.#session.execute(what.append, message);
-    await message.drop();
+    const after = await this.#session.execute(what.append, incoming);
+    await incoming.drop();
     return after;
   }
 
@@ -323,37 +341,59 @@ export class Connection implements ClientLink, Output {
 
   // --- The socket ---
 
-  #listen(socket: Socket): void {
+  #listen(socket: Duplex): void {
     this.#socket = socket;
-    socket.on('data', (chunk: Buffer) => {
-      // After our end the rest is read and dropped: closing on unread octets would reset the connection, and the client
-      // might lose our last reply.
-      if (socket.writableEnded) return;
-      this.#reader.push(chunk);
-      if (this.#reader.bufferedOctets > IMAP_PIPELINE_OCTETS) socket.pause();
-      this.#input.open();
-    });
-    socket.on('drain', () => this.#drained.open());
-    socket.on('end', () => {
-      this.#isEnded = true;
-      this.#input.open();
-    });
+    for (const [event, listener] of this.#listeners) socket.on(event, listener);
     // 'close' follows.
     socket.on('error', () => {});
-    socket.on('close', () => {
-      this.#isClosed = true;
-      this.#input.fail(new ConnectionEnd(null));
-      this.#drained.fail(new ConnectionEnd(null));
-      this.#changed.fail(new ConnectionEnd(null));
-    });
+  }
+
+  /** For who reads and writes the socket from now on. */
+  #leave(): Duplex {
+    for (const [event, listener] of this.#listeners) this.#socket.off(event, listener);
+    return this.#socket;
+  }
+
+  readonly #listeners: readonly (readonly [string, (chunk: Buffer) => void])[] = [
+    [
+      'data',
+      (chunk) => {
+        const socket = this.#socket;
+        // After our end the rest is read and dropped: closing on unread octets would reset the connection, and the client
+        // might lose our last reply.
+        if (socket.writableEnded) return;
+        this.#reader.push(chunk);
+        if (this.#reader.bufferedOctets > IMAP_PIPELINE_OCTETS) socket.pause();
+        this.#input.open();
+      },
+    ],
+    ['drain', () => this.#drained.open()],
+    [
+      'end',
+      () => {
+        this.#isEnded = true;
+        this.#input.open();
+      },
+    ],
+    [
+      'close',
+      () => {
+        this.#isClosed = true;
+        this.#input.fail(new ConnectionEnd(null));
+        this.#drained.fail(new ConnectionEnd(null));
+        this.#changed.fail(new ConnectionEnd(null));
+      },
+    ],
+  ];
+
+  #endSoon(end: ConnectionEnd): void {
+    this.#mustEnd ??= end;
+    this.#input.fail(this.#mustEnd);
   }
 
   /** RFC 9051 §6.2.1, after the tagged OK. */
   async #upgrade(): Promise<void> {
     await this.flush();
-    const socket = this.#socket;
-    socket.removeAllListeners();
-    socket.on('error', () => {});
     // Whoever sits between could have put commands behind STARTTLS, to be run as the client's own.
     this.#reader.discardBuffered();
     await this.#startTls();
@@ -362,11 +402,24 @@ export class Connection implements ClientLink, Output {
   async #startTls(): Promise<void> {
     const secureContext = this.#options.secureContext();
     if (secureContext === null) throw new ConnectionEnd(null);
-    const socket = new TLSSocket(this.#socket, { isServer: true, secureContext });
+    const socket = new TLSSocket(this.#leave(), { isServer: true, secureContext });
     this.#listen(socket);
     socket.once('secure', () => this.#changed.open());
     await this.#changed.wait(this.#options.times.handshakeMs, null);
     this.#isSecure = true;
+  }
+
+  /** RFC 4978 §3, after the tagged OK, the last octets that are not compressed. */
+  async #compress(): Promise<void> {
+    await this.flush();
+    const socket = new CompressedSocket(this.#leave(), {
+      // What came before the client could have seen the OK is held to be compressed too, as Dovecot does: run as commands,
+      // it would leave the two with different ideas of where the stream begins.
+      early: this.#reader.takeBuffered(),
+      onBroken: () => this.#endSoon(new ConnectionEnd('What came is not compressed, or is damaged.')),
+    });
+    this.#listen(socket);
+    this.#isCompressed = true;
   }
 }
 

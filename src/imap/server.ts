@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import { RefusedError } from '../errors.ts';
+import { RefusedError, UnavailableError } from '../errors.ts';
 import {
   IMAP_APPEND_OCTETS,
   IMAP_AUTOLOGOUT_MS,
@@ -17,6 +17,7 @@ import {
   IMAP_KEEPALIVE_MS,
   IMAP_PREAUTH_MS,
   IMAP_STALL_MS,
+  IMAP_WAITING_OCTETS,
 } from '../limits.ts';
 import type { ImapDependencies } from './command/context.ts';
 import { Connection, type ImapTimes } from './connection.ts';
@@ -41,10 +42,14 @@ export interface ImapServerOptions {
   isPlaintextAllowed(remoteAddress: string): boolean;
   /** Largest APPEND. Default IMAP_APPEND_OCTETS. */
   readonly appendLimitOctets?: number;
+  /** Whether COMPRESS is offered. Default true. */
+  readonly isCompressionOffered?: boolean;
   /** Defaults: IMAP_CONNECTIONS, IMAP_CONNECTIONS_PER_ADDRESS, IMAP_CONNECTIONS_PER_USER. */
   readonly maxConnections?: number;
   readonly maxConnectionsPerAddress?: number;
   readonly maxConnectionsPerUser?: number;
+  /** Octets of messages that wait for the rest of their APPEND. Default IMAP_WAITING_OCTETS. */
+  readonly maxWaitingOctets?: number;
   readonly times?: Partial<ImapTimes>;
 }
 
@@ -66,6 +71,7 @@ export class ImapServer {
   readonly #addresses: Slots;
   readonly #users: Slots;
   #lastId = 0;
+  #waitingOctets = 0;
 
   constructor(dependencies: ImapDependencies, options: ImapServerOptions) {
     this.#dependencies = dependencies;
@@ -138,9 +144,11 @@ export class ImapServer {
       isImplicitTls: listener.isImplicitTls,
       isPlaintextAllowed: this.#options.isPlaintextAllowed(remoteAddress),
       appendLimitOctets: this.#options.appendLimitOctets ?? IMAP_APPEND_OCTETS,
+      isCompressionOffered: this.#options.isCompressionOffered ?? true,
       times: this.#times,
       secureContext: () => this.#options.secureContext(),
       claimUser: (userId) => this.#claimUser(userId),
+      claimWaiting: (octets) => this.#claimWaiting(octets),
     });
     const { log } = this.#dependencies;
     log.debug({ connection: id, remoteAddress }, 'an IMAP connection began');
@@ -172,5 +180,16 @@ export class ImapServer {
     const release = this.#users.take(userId);
     if (release === null) throw new RefusedError('too-many', 'Too many connections of this user.');
     return release;
+  }
+
+  #claimWaiting(octets: number): () => void {
+    const { maxWaitingOctets = IMAP_WAITING_OCTETS } = this.#options;
+    if (this.#waitingOctets + octets > maxWaitingOctets) {
+      throw new UnavailableError('busy', 'Too many messages are on their way; try again later.');
+    }
+    this.#waitingOctets += octets;
+    return () => {
+      this.#waitingOctets -= octets;
+    };
   }
 }

@@ -52,6 +52,20 @@ describe('imapflow', () => {
     }
   };
 
+  it('compresses its connection without being told to', async () => {
+    const lines: string[] = [];
+    const log = ({ src, msg }: { src?: string; msg?: string }): void => void lines.push(`${src}: ${msg}`);
+    const other = await openMailbox(server, server.users[0]!, {
+      debug: log,
+      info: log,
+      warn: log,
+      error: log,
+    });
+    await other.logout();
+    assert.ok(lines.some((line) => /^c: \S+ COMPRESS DEFLATE$/.test(line)));
+    assert.ok(lines.some((line) => /^s: \S+ OK .*Compression begins/.test(line)));
+  });
+
   it('finds every standard folder with its use, subscribed', async () => {
     const folders = await client.list();
     const uses = new Map(folders.map(({ path, specialUse }) => [path, specialUse]));

@@ -124,6 +124,12 @@ describe('mbsync', () => {
     assert.equal(await messageIn(path), message(2000));
   });
 
+  it('compresses its connection without being told to', async () => {
+    const said = await mbsync.run('--debug-net');
+    assert.match(said, />>> \d+ COMPRESS DEFLATE\r?\n/);
+    assert.match(said, /\d+ OK Compression begins/);
+  });
+
   it('finds nothing to do when nothing has changed', async () => {
     const before = await mbsync.files();
     await mbsync.run();

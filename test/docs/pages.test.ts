@@ -32,7 +32,7 @@ describe('docs/rfc.md', () => {
   const page = read('docs/rfc.md');
 
   it('has a row for every capability that the IMAP server announces', () => {
-    const connection = { isSecure: false, mayStartTls: true, appendLimitOctets: 1 };
+    const connection = { isSecure: false, mayCompress: true, mayStartTls: true, appendLimitOctets: 1 };
     const announced = [
       ...announcedCapabilities('not-authenticated', { ...connection, mayAuthenticate: false }),
       ...announcedCapabilities('not-authenticated', { ...connection, mayAuthenticate: true }),

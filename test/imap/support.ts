@@ -1,6 +1,7 @@
 /** What the tests of IMAP share: a server on a real store and real keys, users in it, and a client of plain lines. */
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { SecureContext } from 'node:tls';
 import { discardSealed, sealMessage } from '../../src/delivery/seal-message.ts';
 import { RefusedError } from '../../src/errors.ts';
@@ -9,6 +10,7 @@ import type { ImapDependencies } from '../../src/imap/command/context.ts';
 import { ImapServer, type ImapServerOptions } from '../../src/imap/server.ts';
 import { spoolDirectory } from '../../src/store/embedded/layout.ts';
 import { StoreFixture } from '../store/support.ts';
+import { deflated } from '../support/deflated.ts';
 
 export interface Logged {
   readonly level: string;
@@ -97,16 +99,19 @@ export class ImapFixture {
 
 /** Sends lines and reads lines; octets are latin1. */
 export class Client {
-  readonly #socket: Socket;
+  #socket: Duplex;
   #buffer = '';
   #isEnded = false;
   #wake: (() => void) | null = null;
 
-  constructor(socket: Socket) {
+  constructor(socket: Duplex) {
     this.#socket = socket;
-    socket.setEncoding('latin1');
-    socket.on('data', (text: string) => {
-      this.#buffer += text;
+    this.#listen(socket);
+  }
+
+  #listen(socket: Duplex): void {
+    socket.on('data', (octets: Buffer) => {
+      this.#buffer += octets.toString('latin1');
       this.#wake?.();
     });
     socket.on('error', () => {});
@@ -125,8 +130,17 @@ export class Client {
     this.#socket.write(octets, 'latin1');
   }
 
-  get socket(): Socket {
+  get socket(): Duplex {
     return this.#socket;
+  }
+
+  /** From here on both directions are compressed: the reply to COMPRESS was read. @returns the socket below. */
+  compress(): Duplex {
+    const socket = this.#socket;
+    socket.removeAllListeners('data').removeAllListeners('close');
+    this.#socket = deflated(socket);
+    this.#listen(this.#socket);
+    return socket;
   }
 
   /** The next line without its end. @throws when the connection ends first. */

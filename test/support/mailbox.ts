@@ -1,21 +1,25 @@
 /** What a user sees in a mailbox, read by imapflow over TLS: the other end of tests that deliver. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { ImapFlow } from 'imapflow';
+import { ImapFlow, type ImapFlowOptions } from 'imapflow';
 import type { Letterlock, LetterlockUser } from './letterlock.ts';
 
 /** Mail is in its mailbox when SMTP says 250; a relay in between takes a moment. */
 const ARRIVAL_DEADLINE_MS = 15_000;
 
 /** Logs in over implicit TLS. The caller logs out. */
-export async function openMailbox(server: Letterlock, user: LetterlockUser): Promise<ImapFlow> {
+export async function openMailbox(
+  server: Letterlock,
+  user: LetterlockUser,
+  logger: ImapFlowOptions['logger'] = false,
+): Promise<ImapFlow> {
   const client = new ImapFlow({
     host: server.host,
     port: server.ports.imaps,
     secure: true,
     auth: { user: user.address, pass: user.password },
     tls: { ca: readFileSync(server.ca) },
-    logger: false,
+    logger,
   });
   await client.connect();
   return client;

@@ -5,8 +5,8 @@ import type { Letterlock, LetterlockUser } from './letterlock.ts';
 import { runProgramWell } from './run-program.ts';
 
 export interface Mbsync {
-  /** One synchronization, both ways, of all folders. */
-  run(): Promise<void>;
+  /** One synchronization, both ways, of all folders. @returns what it said, with `--debug-net` the whole conversation. */
+  run(...options: string[]): Promise<string>;
   /** Paths of the messages of a folder in the Maildir; their names carry the flags. */
   files(folder?: string): Promise<string[]>;
   /** Gives a message these Maildir flags, such as `FS`, in alphabetical order. */
@@ -27,7 +27,10 @@ export async function makeMbsync(
   await mkdir(maildir);
   await writeFile(configuration, channel(server, user, maildir), { mode: 0o600 });
   return {
-    run: async () => void (await runProgramWell('mbsync', ['--config', configuration, '--quiet', '--all'])),
+    async run(...options) {
+      const args = ['--config', configuration, '--quiet', ...options, '--all'];
+      return (await runProgramWell('mbsync', args)).stdout.toString('latin1');
+    },
     async files(folder = 'INBOX') {
       const lists = await Promise.all(
         ['cur', 'new'].map(async (sub) => {

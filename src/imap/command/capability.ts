@@ -22,19 +22,24 @@ const AUTHENTICATED_ONLY = [
   'ESEARCH',
   'CONDSTORE',
   'QUOTA',
+  'MULTIAPPEND',
+  'UTF8=ACCEPT',
 ];
 
 export function announcedCapabilities(
   state: SessionState,
   connection: {
     isSecure: boolean;
+    mayCompress: boolean;
     mayStartTls: boolean;
     mayAuthenticate: boolean;
     appendLimitOctets: number;
   },
 ): readonly string[] {
   if (state !== 'not-authenticated') {
-    return [...ALWAYS, ...AUTHENTICATED_ONLY, `APPENDLIMIT=${connection.appendLimitOctets}`];
+    const announced = [...ALWAYS, ...AUTHENTICATED_ONLY, `APPENDLIMIT=${connection.appendLimitOctets}`];
+    if (connection.mayCompress) announced.push('COMPRESS=DEFLATE');
+    return announced;
   }
   const announced = [...ALWAYS];
   if (connection.mayStartTls && !connection.isSecure) announced.push('STARTTLS');

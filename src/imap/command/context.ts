@@ -6,6 +6,7 @@ import type { FolderId, Uid } from '../../ids.ts';
 import type { SealedMessage } from '../../seal/sealed-message.ts';
 import type { OwnerHandle } from '../../store/handles.ts';
 import type { FolderInfo, FolderView, Mailbox, MailStore } from '../../store/types.ts';
+import type { AppendMessage } from '../wire/ast.ts';
 import type { SequenceSet } from '../wire/sequence-set.ts';
 
 /** RFC 9051 §3. */
@@ -18,7 +19,7 @@ export interface Completion {
   /** Response code without brackets. */
   readonly code?: string;
   /** What the connection does after the reply. */
-  readonly next?: 'close' | 'starttls';
+  readonly next?: 'close' | 'starttls' | 'compress';
 }
 
 export const ok = (text: string, code?: string): Completion =>
@@ -78,13 +79,16 @@ export interface SelectedFolder {
   readonly numbers: MessageNumbers;
 }
 
-/** The message literal of an APPEND, still on the wire. */
-export interface MessageLiteral {
-  readonly sizeOctets: number;
-  /** Asks the client for it, when it waits to be asked, and yields its octets. Call it once. */
+/** The messages of an APPEND, still on the wire. Each is announced, then received, before the next is asked for. */
+export interface IncomingMessages {
+  readonly first: AppendMessage;
+  /** Asks the client for what was announced last, when it waits to be asked, and yields its octets. */
   receive(): AsyncIterable<Buffer>;
-  /** Reads the rest of the command behind it. @throws ProtocolError when that is not the end of a command. */
-  finish(): Promise<void>;
+  /**
+   * Reads on behind a message that was received.
+   * @returns the next, announced; null at the end of the command. @throws ProtocolError when neither follows.
+   */
+  next(): Promise<AppendMessage | null>;
 }
 
 /** Who signed in. */
@@ -121,9 +125,16 @@ export interface CommandContext {
   readonly dependencies: ImapDependencies;
   readonly remoteAddress: string;
   readonly isSecure: boolean;
+  /** Whether COMPRESS is active. */
+  readonly isCompressed: boolean;
   /** Whether credentials may be sent on this connection: TLS, or a network that the operator excepted. */
   readonly mayAuthenticate: boolean;
   readonly appendLimitOctets: number;
+  /**
+   * Counts octets that are sealed and wait for the rest of their APPEND. @returns what gives them back.
+   * @throws UnavailableError 'busy' when all connections together hold too many.
+   */
+  claimWaiting(octets: number): () => void;
   readonly out: Output;
   /** What the store is told of our own changes, to know them again. */
   readonly origin: object;
@@ -132,9 +143,11 @@ export interface CommandContext {
   /** @throws Error (a bug) unless a folder is selected. */
   readonly selected: SelectedFolder;
   /** Present while APPEND runs. */
-  readonly messageLiteral: MessageLiteral | null;
+  readonly incoming: IncomingMessages | null;
   /** Whether the client asked for modseqs (RFC 7162 §3.1), which it cannot take back. */
   isCondstore: boolean;
+  /** Whether the client enabled UTF8=ACCEPT (RFC 9755): UTF-8 in quoted strings and mailbox names, both ways. */
+  isUtf8: boolean;
 
   /** Capabilities to announce now. */
   capabilities(): readonly string[];

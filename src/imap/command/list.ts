@@ -56,7 +56,7 @@ async function writeMatches(command: ListCommand, patterns: readonly ListPattern
     if (isSubscribed && (onlySubscribed || returns.includes('SUBSCRIBED'))) attributes.push('\\Subscribed');
     const extended = isParent ? ' ("CHILDINFO" ("SUBSCRIBED"))' : '';
     context.out.text(
-      `* LIST (${attributes.join(' ')}) "${DELIMITER}" ${printMailbox(name, false)}${extended}\r\n`,
+      `* LIST (${attributes.join(' ')}) "${DELIMITER}" ${printMailbox(name, context.isUtf8)}${extended}\r\n`,
     );
     // RFC 5819 §2: no STATUS for what cannot be selected.
     if (command.status !== null && info?.isSelectable) await writeStatus(context, info, command.status);

@@ -38,7 +38,7 @@ async function writeLsub(pattern: ListPattern, context: CommandContext): Promise
     }
   }
   for (const [name, attribute] of matches) {
-    context.out.text(`* LSUB (${attribute}) "${DELIMITER}" ${printMailbox(name, false)}\r\n`);
+    context.out.text(`* LSUB (${attribute}) "${DELIMITER}" ${printMailbox(name, context.isUtf8)}\r\n`);
     await context.out.settle();
   }
 }
@@ -51,7 +51,9 @@ async function writeXlist(pattern: ListPattern, context: CommandContext): Promis
     if (info.role === 'inbox') attributes.push('\\Inbox');
     // XLIST was Gmail's, and says Spam.
     if (info.role === 'junk') attributes.push('\\Spam');
-    context.out.text(`* XLIST (${attributes.join(' ')}) "${DELIMITER}" ${printMailbox(name, false)}\r\n`);
+    context.out.text(
+      `* XLIST (${attributes.join(' ')}) "${DELIMITER}" ${printMailbox(name, context.isUtf8)}\r\n`,
+    );
     await context.out.settle();
   }
 }

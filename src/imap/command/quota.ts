@@ -19,7 +19,7 @@ export const getquotaroot: CommandSpec<MailboxCommand> = {
   states: AUTHENTICATED,
   async run(command, context) {
     const info = await context.mailbox.findFolder(pathOf(command.mailbox.name));
-    context.out.text(`* QUOTAROOT ${printMailbox(nameOf(info.path), false)} ""\r\n`);
+    context.out.text(`* QUOTAROOT ${printMailbox(nameOf(info.path), context.isUtf8)} ""\r\n`);
     context.out.text(quotaResponse(await context.mailbox.quota()));
     return ok('Getquotaroot completed.');
   },

@@ -26,7 +26,7 @@ export async function writeStatus(
   if (items.includes('HIGHESTMODSEQ')) context.isCondstore = true;
   const found = await context.mailbox.status(info.id);
   const values = items.map((item) => `${item} ${statusValue(item, found, context)}`);
-  context.out.text(`* STATUS ${printMailbox(nameOf(info.path), false)} (${values.join(' ')})\r\n`);
+  context.out.text(`* STATUS ${printMailbox(nameOf(info.path), context.isUtf8)} (${values.join(' ')})\r\n`);
 }
 
 function statusValue(item: StatusItem, found: FolderStatus, context: CommandContext): number {

@@ -4,6 +4,7 @@ import { append } from './append.ts';
 import { authenticate } from './authenticate.ts';
 import { capability } from './capability.ts';
 import { close, unselect } from './close.ts';
+import { compress } from './compress.ts';
 import type { CommandSpec } from './context.ts';
 import { copy } from './copy.ts';
 import { create } from './create.ts';
@@ -46,7 +47,7 @@ const TABLE: CommandTable = {
   CAPABILITY: capability,
   CHECK: check,
   CLOSE: close,
-  COMPRESS: null,
+  COMPRESS: compress,
   COPY: copy,
   CREATE: create,
   DELETE: deleteFolder,

@@ -15,7 +15,7 @@ import type {
   CommandContext,
   Completion,
   ImapDependencies,
-  MessageLiteral,
+  IncomingMessages,
   Output,
   SelectedFolder,
   SessionState,
@@ -36,10 +36,14 @@ export interface ClientLink {
   readonly id: number;
   readonly remoteAddress: string;
   readonly isSecure: boolean;
+  readonly isCompressed: boolean;
+  readonly mayCompress: boolean;
   readonly mayStartTls: boolean;
   readonly mayAuthenticate: boolean;
   readonly appendLimitOctets: number;
   readonly keepAliveMs: number;
+  /** As CommandContext has it. */
+  claimWaiting(octets: number): () => void;
   readonly out: Output;
   /** Flushes, then waits for one line that is no command. @throws ConnectionEnd, ProtocolError. */
   readLine(): Promise<Buffer>;
@@ -51,7 +55,7 @@ export interface ClientLink {
 }
 
 /** What the connection does after a reply. */
-export type AfterReply = 'continue' | 'close' | 'starttls';
+export type AfterReply = 'continue' | 'close' | 'starttls' | 'compress';
 
 interface Selection extends SelectedFolder {
   readonly numbers: ClientView;
@@ -66,7 +70,8 @@ export class Session implements CommandContext {
   readonly dependencies: ImapDependencies;
   readonly origin = {};
   isCondstore = false;
-  messageLiteral: MessageLiteral | null = null;
+  isUtf8 = false;
+  incoming: IncomingMessages | null = null;
   readonly #link: ClientLink;
   #state: SessionState = 'not-authenticated';
   #mailbox: Mailbox | null = null;
@@ -93,24 +98,24 @@ export class Session implements CommandContext {
 
   /**
    * Runs a command and writes its replies.
-   * @param literal The message that an APPEND announced.
+   * @param incoming The messages of an APPEND.
    * @throws ConnectionEnd, BrokenLiteral: then nothing more can be said.
    */
-  async execute(command: Command, literal: MessageLiteral | null): Promise<AfterReply> {
+  async execute(command: Command, incoming: IncomingMessages | null): Promise<AfterReply> {
     const spec = commandSpec(command);
     if (spec === null) return this.#reply(command.tag, bad('That command is not offered.'));
     if (!spec.states.includes(this.#state)) {
       return this.#reply(command.tag, bad(`${command.name} is not allowed now.`));
     }
     let completion: Completion | ErrorReply;
-    this.messageLiteral = literal;
+    this.incoming = incoming;
     try {
       completion = await spec.run(command, this);
     } catch (error) {
       if (error instanceof ConnectionEnd || error instanceof BrokenLiteral) throw error;
       completion = this.#failed(error, command.name);
     } finally {
-      this.messageLiteral = null;
+      this.incoming = null;
     }
     await this.#writeUpdates(spec.mayExpunge?.(command) ?? true);
     return this.#reply(command.tag, completion);
@@ -151,12 +156,20 @@ export class Session implements CommandContext {
     return this.#link.isSecure;
   }
 
+  get isCompressed(): boolean {
+    return this.#link.isCompressed;
+  }
+
   get mayAuthenticate(): boolean {
     return this.#link.mayAuthenticate;
   }
 
   get appendLimitOctets(): number {
     return this.#link.appendLimitOctets;
+  }
+
+  claimWaiting(octets: number): () => void {
+    return this.#link.claimWaiting(octets);
   }
 
   get mailbox(): Mailbox {

@@ -145,13 +145,17 @@ export interface StatusCommand extends Tagged {
   readonly items: readonly StatusItem[];
 }
 
-/** RFC 9051 §6.3.12. One message (MULTIAPPEND is refused). */
-export interface AppendCommand extends Tagged {
-  readonly name: 'APPEND';
-  readonly mailbox: MailboxName;
+export interface AppendMessage {
   readonly flags: readonly string[];
   readonly internalDate: Date | null;
   readonly message: Literal;
+}
+
+/** RFC 9051 §6.3.12, RFC 3502. `messages` has at least one. */
+export interface AppendCommand extends Tagged {
+  readonly name: 'APPEND';
+  readonly mailbox: MailboxName;
+  readonly messages: readonly AppendMessage[];
 }
 
 /** `set` is null for EXPUNGE and a set of UIDs for UID EXPUNGE (RFC 4315 §2.1). */

@@ -12,8 +12,9 @@ import type {
   LoginCommand,
   SetQuotaCommand,
 } from './ast.ts';
-import { decodeBase64, decodeUtf8, textArgument } from './strings.ts';
+import { decodeBase64, textArgument } from './strings.ts';
 import type { Cursor } from './tokens.ts';
+import { decodeUtf8 } from './utf8.ts';
 
 /** What goes beyond RFC 2971's limits is left out: a client's boasting is no reason to fail it. */
 export function parseId(cursor: Cursor, tag: string): IdCommand {

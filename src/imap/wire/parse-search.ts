@@ -2,8 +2,8 @@
 import { IMAP_SEARCH_DEPTH, IMAP_SEARCH_KEYS } from '../../limits.ts';
 import type { SearchCommand, SearchKey, SearchReturn } from './ast.ts';
 import { parseDate } from './dates.ts';
-import { decodeUtf8 } from './strings.ts';
 import type { Cursor } from './tokens.ts';
+import { decodeUtf8 } from './utf8.ts';
 
 const RETURNS: ReadonlySet<string> = new Set<SearchReturn>(['MIN', 'MAX', 'ALL', 'COUNT', 'SAVE']);
 // RFC 9051 §6.4.4: US-ASCII and UTF-8 are what a server must know. All ASCII is UTF-8.
@@ -29,10 +29,12 @@ const FLAG_KEYS: ReadonlyMap<string, SearchKey> = new Map<string, SearchKey>([
   ['ALL', { key: 'ALL' }],
 ]);
 
-export function parseSearch(cursor: Cursor, tag: string, isUid: boolean): SearchCommand {
+export function parseSearch(cursor: Cursor, tag: string, isUid: boolean, isUtf8: boolean): SearchCommand {
   cursor.space();
   const returns = searchReturns(cursor);
   if (cursor.peekKeyword() === 'CHARSET') {
+    // RFC 9755 §3: everything is UTF-8 then, and a second word on it could only contradict.
+    if (isUtf8) cursor.fail('CHARSET is not allowed after ENABLE UTF8=ACCEPT');
     cursor.take('CHARSET');
     cursor.space();
     if (!CHARSETS.has(cursor.astring('A charset').toUpperCase())) {

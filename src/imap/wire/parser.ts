@@ -26,7 +26,7 @@ import { Cursor } from './tokens.ts';
 export { CommandError } from './command-error.ts';
 
 export interface ParserOptions {
-  /** Mailbox names are UTF-8 (after ENABLE of UTF8=ACCEPT or IMAP4rev2) instead of modified UTF-7. */
+  /** After ENABLE of UTF8=ACCEPT (or IMAP4rev2): mailbox names are UTF-8 instead of modified UTF-7. */
   readonly isUtf8: boolean;
 }
 
@@ -67,7 +67,7 @@ const COMMANDS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
   ['STATUS', (cursor, tag, { isUtf8 }) => parseStatus(cursor, tag, isUtf8)],
   ['APPEND', (cursor, tag, { isUtf8 }) => parseAppend(cursor, tag, isUtf8)],
   ['EXPUNGE', (cursor, tag) => parseExpunge(cursor, tag, false)],
-  ['SEARCH', (cursor, tag) => parseSearch(cursor, tag, false)],
+  ['SEARCH', (cursor, tag, { isUtf8 }) => parseSearch(cursor, tag, false, isUtf8)],
   ['FETCH', (cursor, tag) => parseFetch(cursor, tag, false)],
   ['STORE', (cursor, tag) => parseStore(cursor, tag, false)],
   ['COPY', (cursor, tag, { isUtf8 }) => parseCopy(cursor, tag, 'COPY', false, isUtf8)],
@@ -81,7 +81,7 @@ const COMMANDS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
 /** RFC 9051 §6.4.9; UID EXPUNGE RFC 4315 §2.1, UID MOVE RFC 6851 §3.2. */
 const UID_COMMANDS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
   ['EXPUNGE', (cursor, tag) => parseExpunge(cursor, tag, true)],
-  ['SEARCH', (cursor, tag) => parseSearch(cursor, tag, true)],
+  ['SEARCH', (cursor, tag, { isUtf8 }) => parseSearch(cursor, tag, true, isUtf8)],
   ['FETCH', (cursor, tag) => parseFetch(cursor, tag, true)],
   ['STORE', (cursor, tag) => parseStore(cursor, tag, true)],
   ['COPY', (cursor, tag, { isUtf8 }) => parseCopy(cursor, tag, 'COPY', true, isUtf8)],
@@ -90,7 +90,7 @@ const UID_COMMANDS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
 
 /** @throws CommandError, and nothing else whatever the octets are. Its message never repeats what the client sent. */
 export function parseCommand(command: FramedCommand, options: ParserOptions): Command {
-  const cursor = new Cursor(command);
+  const cursor = new Cursor(command, options.isUtf8);
   const tag = readTag(cursor, command);
   return dispatch(COMMANDS, cursor, tag, options);
 }
@@ -106,7 +106,7 @@ export function classifyLiteral(
 ):
   | { readonly kind: 'message'; readonly append: AppendCommand }
   | { readonly kind: 'argument'; readonly tag: string | null } {
-  const cursor = new Cursor(prefix);
+  const cursor = new Cursor(prefix, options.isUtf8);
   const tag = leadingTag(prefix.lines[0] ?? '');
   const marker = trailingLiteral(prefix.lines.at(-1) ?? '');
   if (tag === null || marker === null) return { kind: 'argument', tag };

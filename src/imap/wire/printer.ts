@@ -6,7 +6,7 @@
  * through ResponseWriter.literal, which changes nothing.
  */
 import { encodeModifiedUtf7 } from './modified-utf7.ts';
-import { encodeUtf8 } from './strings.ts';
+import { encodeUtf8 } from './utf8.ts';
 
 export { printDateTime } from './dates.ts';
 export { ResponseWriter } from './response-writer.ts';
@@ -27,7 +27,7 @@ export function printAstring(text: string, isUtf8 = false): string {
 
 /**
  * `string`: quoted, or a literal when it is long or holds CR, LF or 8-bit octets.
- * @param isUtf8 The client takes UTF-8 in quoted strings (RFC 6855 §3).
+ * @param isUtf8 The client takes UTF-8 in quoted strings (RFC 9755 §3).
  */
 export function printString(text: string, isUtf8 = false): string {
   const octets = encodeUtf8(text.includes('\0') ? text.replaceAll('\0', '\ufffd') : text);

@@ -226,6 +226,11 @@ export class CommandReader {
     return dropped;
   }
 
+  /** Takes back what was pushed and not yet framed. COMPRESS: it is not what it looked like. */
+  takeBuffered(): Buffer {
+    return this.#queue.take(this.#queue.length);
+  }
+
   /** Octets pushed and not yet consumed. */
   get bufferedOctets(): number {
     return this.#queue.length;

@@ -1,29 +1,12 @@
-/** What the octets of a string argument mean: UTF-8 text, base64, a mailbox's name. */
+/** What a string argument means: text, base64, a mailbox's name. */
 import type { MailboxName } from './ast.ts';
 import { decodeModifiedUtf7 } from './modified-utf7.ts';
 import type { Cursor } from './tokens.ts';
+import { decodeUtf8 } from './utf8.ts';
 
-const ASCII = /^[\x00-\x7f]*$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 // RFC 9051 §5.1 and RFC 5198 §2: no C0 or C1 control, DEL, line or paragraph separator in a name.
 const NOT_IN_NAMES = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/;
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** @returns null when the octets are not UTF-8. `text` is latin1. */
-export function decodeUtf8(text: string): string | null {
-  if (ASCII.test(text)) return text;
-  try {
-    return utf8.decode(Buffer.from(text, 'latin1'));
-  } catch {
-    return null;
-  }
-}
-
-/** The UTF-8 octets of Unicode text, as latin1; the inverse of decodeUtf8. */
-export function encodeUtf8(text: string): string {
-  return ASCII.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
-}
 
 /** @returns null unless it is base64 as RFC 4648 §4 has it, padding included. */
 export function decodeBase64(text: string): Buffer | null {
@@ -35,7 +18,7 @@ export function textArgument(cursor: Cursor, what: string): string {
   return decodeUtf8(cursor.astring(what)) ?? cursor.fail(`${what} is not valid UTF-8`);
 }
 
-/** `mailbox`. With `isUtf8` its octets are UTF-8 and "&" is no more than itself (RFC 6855 §3, RFC 9051 appendix A). */
+/** `mailbox`. With `isUtf8` its octets are UTF-8 and "&" is no more than itself (RFC 9755 §3, RFC 9051 appendix A). */
 export function mailboxArgument(cursor: Cursor, isUtf8: boolean): MailboxName {
   return mailboxName(cursor, cursor.astring('A mailbox name'), isUtf8);
 }
@@ -56,5 +39,7 @@ function mailboxName(cursor: Cursor, raw: string, isUtf8: boolean): MailboxName 
   if (NOT_IN_NAMES.test(name))
     return cursor.fail('The mailbox name holds a control character', 'mailbox-name');
   // RFC 9051 §5.1: INBOX, in any case, is this user's primary mailbox.
-  return { name: name.length === 5 && name.toUpperCase() === 'INBOX' ? 'INBOX' : name, raw };
+  if (name.length === 5 && name.toUpperCase() === 'INBOX') return { name: 'INBOX', raw };
+  // RFC 5198 §2. In both spellings: what one client made from decomposed letters, as Macs do, another must find.
+  return { name: name.normalize('NFC'), raw };
 }

@@ -2,7 +2,7 @@
  * The terminals of the grammar, read off a framed command by a cursor. RFC 9051 §9 and §4.
  *
  * Text is looked at as latin1 (one character an octet). Strings keep their octets; whoever knows what a string means
- * decodes it (strings.ts, mailbox-name.ts). Where Dovecot tolerates what real clients send, so does this: more than one
+ * decodes it (strings.ts). Where Dovecot tolerates what real clients send, so does this: more than one
  * space between arguments, spaces before the line's end and inside parentheses, 8-bit octets in quoted strings.
  */
 import { IMAP_LIST_ITEMS } from '../../limits.ts';
@@ -11,6 +11,7 @@ import { CommandError, type CommandErrorCode } from './command-error.ts';
 import { trailingLiteral } from './literal-marker.ts';
 import type { FramedCommand } from './reader.ts';
 import { parseSequenceSet, type SequenceSet } from './sequence-set.ts';
+import { decodeUtf8 } from './utf8.ts';
 
 // Classes of octets, one bit each. RFC 9051 §9: atom-specials, resp-specials, list-wildcards.
 const ATOM = 1;
@@ -51,12 +52,15 @@ export class Cursor {
   /** Set once the tag is read, so that every later error carries it. */
   tag: string | null = null;
   readonly #command: FramedCommand;
+  readonly #isUtf8: boolean;
   #index = 0;
   #line: string;
   #at = 0;
 
-  constructor(command: FramedCommand) {
+  /** @param isUtf8 Quoted strings hold UTF-8, and nothing else of 8 bits (RFC 9755 §3). */
+  constructor(command: FramedCommand, isUtf8: boolean) {
     this.#command = command;
+    this.#isUtf8 = isUtf8;
     this.#line = command.lines[0] ?? '';
   }
 
@@ -81,6 +85,15 @@ export class Cursor {
       this.fail(this.#at >= this.#line.length ? 'An argument is missing' : 'A space is missing');
     }
     this.skipSpaces();
+  }
+
+  /** Steps to a further argument, when there is one. @throws CommandError when no space stands before it. */
+  another(): boolean {
+    const at = this.#at;
+    if (this.isAtEnd) return false;
+    this.#at = at;
+    this.space();
+    return true;
   }
 
   skipSpaces(): void {
@@ -278,6 +291,7 @@ export class Cursor {
     }
     this.#at = at + 1;
     const text = line.slice(start, at);
+    if (this.#isUtf8 && decodeUtf8(text) === null) this.fail('A quoted string is not valid UTF-8');
     // Dovecot lets a backslash stand before any character; the grammar only before " and itself.
     return isEscaped ? text.replace(/\\([^\0\r])/g, '$1') : text;
   }

@@ -4,6 +4,7 @@
  *     === A claim, the name of the test
  *     @deliver Subject        a message arrives in INBOX
  *     @unsigned               clients do not sign in by themselves
+ *     @compress               from here on the first client speaks compressed
  *     C: a1 SELECT INBOX      the first client sends a line (C2: the second)
  *     S: * 1 EXISTS           it must be answered this, next; `...` stands for anything
  *     S: a1 OK ...
@@ -78,19 +79,22 @@ export async function converse(conversation: Conversation, fixture: ImapFixture)
     if (step.kind === '@') {
       const [directive, ...rest] = step.text.split(' ');
       if (directive === 'unsigned') isUnsigned = true;
+      else if (directive === 'compress') (await client(1)).compress();
       else if (directive === 'deliver') {
         await fixture.store.deliver(await fixture.store.sealed(message(rest.join(' '))), [mailbox]);
       } else assert.fail(`${where}: @${directive}`);
     } else if (step.kind === 'C') {
-      const octets = Buffer.from(step.text.replaceAll('USER', user), 'utf8').toString('latin1');
-      (await client(step.client)).send(octets);
+      (await client(step.client)).send(onTheWire(step.text.replaceAll('USER', user)));
     } else {
       const line = await (await client(step.client)).line();
-      assert.ok(patternOf(step.text).test(line), `${where}: expected ${step.text}, got ${line}`);
+      assert.ok(patternOf(onTheWire(step.text)).test(line), `${where}: expected ${step.text}, got ${line}`);
     }
   }
   for (const open of clients.values()) open.close();
 }
+
+/** UTF-8, one character an octet. */
+const onTheWire = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
 
 function patternOf(text: string): RegExp {
   const pieces = text.split('...').map((piece) => piece.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import type { Command, FetchItem, SearchKey, Section } from '../../../src/imap/wire/ast.ts';
+import type { AppendMessage, Command, FetchItem, SearchKey, Section } from '../../../src/imap/wire/ast.ts';
 import { CommandError } from '../../../src/imap/wire/command-error.ts';
 import { classifyLiteral, parseCommand } from '../../../src/imap/wire/parser.ts';
 import { printBodySectionName, printSection } from '../../../src/imap/wire/section.ts';
@@ -326,7 +326,7 @@ describe('imap/wire/parser', () => {
     ]);
   });
 
-  describe('mailbox names with UTF-8 enabled (RFC 6855 §3, RFC 9051 §5.1)', () => {
+  describe('mailbox names with UTF-8 enabled (RFC 9755 §3, RFC 9051 §5.1)', () => {
     accepts(
       [
         ['DELETE "Entw\xc3\xbcrfe"', { name: 'DELETE', mailbox: mailbox('Entwürfe', 'Entw\xc3\xbcrfe') }],
@@ -342,9 +342,10 @@ describe('imap/wire/parser', () => {
     );
     refuses(
       [
-        ['DELETE "\xfc"', 'Latin-1', 'mailbox-name'],
-        ['DELETE "\xc0\xaf"', 'UTF-8 longer than needed', 'mailbox-name'],
-        ['DELETE "\xed\xa0\x80"', 'a surrogate', 'mailbox-name'],
+        ['DELETE "\xfc"', 'Latin-1'],
+        ['DELETE {1+}\r\n\xfc', 'Latin-1', 'mailbox-name'],
+        ['DELETE "\xc0\xaf"', 'UTF-8 longer than needed'],
+        ['DELETE "\xed\xa0\x80"', 'a surrogate'],
         ['DELETE "\xc2\x85"', 'a C1 control character', 'mailbox-name'],
         ['DELETE "\xe2\x80\xa8"', 'a line separator (RFC 9051 §5.1)', 'mailbox-name'],
       ],
@@ -829,15 +830,20 @@ describe('imap/wire/parser', () => {
     });
   });
 
-  describe('APPEND (RFC 9051 §6.3.12)', () => {
-    const append = (name: string, sizeOctets: number, rest: object = {}): Untagged<Command> => ({
-      name: 'APPEND',
-      mailbox: mailbox(name),
+  describe('APPEND (RFC 9051 §6.3.12, RFC 3502)', () => {
+    const streamed = (sizeOctets: number, rest: Partial<AppendMessage> = {}): AppendMessage => ({
       flags: [],
       internalDate: null,
       message: { kind: 'streamed', sizeOctets },
       ...rest,
     });
+    const appends = (name: string, ...messages: AppendMessage[]): Untagged<Command> => ({
+      name: 'APPEND',
+      mailbox: mailbox(name),
+      messages,
+    });
+    const append = (name: string, sizeOctets: number, rest?: Partial<AppendMessage>): Untagged<Command> =>
+      appends(name, streamed(sizeOctets, rest));
     accepts([
       ['APPEND saved-messages (\\Seen) {3}\r\nabc', append('saved-messages', 3, { flags: ['\\Seen'] })],
       ['APPEND INBOX {3+}\r\na\0c', append('INBOX', 3)],
@@ -850,7 +856,48 @@ describe('imap/wire/parser', () => {
         'APPEND x " 7-Feb-1994 21:52:25 -0800" {1}\r\nx ',
         append('x', 1, { internalDate: new Date('1994-02-08T05:52:25Z') }),
       ],
+      [
+        // RFC 3502 §6.3.11, its example.
+        'APPEND saved-messages (\\Seen) {3}\r\nabc (\\Seen) " 7-Feb-1994 22:43:04 -0800" {2+}\r\nde',
+        appends(
+          'saved-messages',
+          streamed(3, { flags: ['\\Seen'] }),
+          streamed(2, { flags: ['\\Seen'], internalDate: new Date('1994-02-08T06:43:04Z') }),
+        ),
+      ],
+      ['APPEND {1}\r\nx {0+}\r\n {1+}\r\n( {2}\r\n"" ', appends('x', streamed(0), streamed(1), streamed(2))],
     ]);
+    describe('after ENABLE UTF8=ACCEPT (RFC 6855 §4)', () => {
+      accepts(
+        [
+          ['APPEND x UTF8 (~{3+}\r\na\0c)', append('x', 3)],
+          [
+            'APPEND "\xc3\xbc" (\\Seen) utf8 (~{3}\r\nabc) (\\Draft) {1}\r\n) UTF8 (~{2}\r\nde) ',
+            {
+              name: 'APPEND',
+              mailbox: mailbox('\u00fc', '\xc3\xbc'),
+              messages: [
+                streamed(3, { flags: ['\\Seen'] }),
+                streamed(1, { flags: ['\\Draft'] }),
+                streamed(2),
+              ],
+            },
+          ],
+        ],
+        true,
+      );
+      refuses(
+        [
+          ['APPEND x UTF8 ({3}\r\nabc)', 'no literal8'],
+          ['APPEND x UTF8 ~{3}\r\nabc', 'no parentheses'],
+          ['APPEND x UTF8 (~{3}\r\nabc', 'an open parenthesis'],
+          ['APPEND x UTF8 (~{3}\r\nabc {1}\r\nx', 'an open parenthesis before the next message'],
+          ['APPEND x ~{3}\r\nabc', 'a literal8 alone (RFC 3516)'],
+          ['APPEND x {3}\r\nabc)', 'a parenthesis that was not opened'],
+        ],
+        true,
+      );
+    });
     refuses([
       ['APPEND', 'no arguments'],
       ['APPEND x', 'no message'],
@@ -860,9 +907,11 @@ describe('imap/wire/parser', () => {
       ['APPEND x NIL {1}\r\nx', 'text before the message'],
       ['APPEND a&b {1}\r\nx', 'no modified UTF-7', 'mailbox-name'],
       ['APPEND x {1}\r\nx y', 'text behind the message'],
-      ['APPEND x {1}\r\nx (\\Seen) {1}\r\ny', 'a second message (RFC 3502)'],
+      ['APPEND x {1}\r\nx (\\Seen)', 'flags without a message'],
+      ['APPEND x {1}\r\nx{1}\r\ny', 'no space between messages'],
+      ['APPEND x {1}\r\nx (\\Foo) {1}\r\ny', 'flags of the second message'],
       ['APPEND x ~{1}\r\nx', 'a binary literal (RFC 3516)'],
-      ['APPEND x UTF8 (~{1}\r\nx)', 'UTF8 data (RFC 6855 §4)'],
+      ['APPEND x UTF8 (~{1}\r\nx)', 'UTF8 data, which was not enabled (RFC 6855 §4)'],
     ]);
 
     it('bad arguments are found before the message is sent', () => {
@@ -876,6 +925,17 @@ describe('imap/wire/parser', () => {
     it('the arguments are known before the message is sent', () => {
       const what = classifyLiteral({ lines: ['A1 append x {999}'], literals: [] }, { isUtf8: false });
       assert.deepEqual(what, { kind: 'message', append: { tag: 'A1', ...append('x', 999) } });
+    });
+
+    it('the arguments of a further message are known before it is sent', () => {
+      const prefix = {
+        lines: ['A1 APPEND x {5+}', ' (\\Draft) {7}'],
+        literals: [{ kind: 'streamed', sizeOctets: 5 } as const],
+      };
+      assert.deepEqual(classifyLiteral(prefix, { isUtf8: false }), {
+        kind: 'message',
+        append: { tag: 'A1', ...appends('x', streamed(5), streamed(7, { flags: ['\\Draft'] })) },
+      });
     });
 
     it('other literals are arguments, whatever the command', () => {
@@ -900,7 +960,7 @@ describe('imap/wire/parser', () => {
         { lines: ['A1 APPEND x {3}', ''], literals: [message] },
         { isUtf8: false },
       );
-      assert.deepEqual(command, { tag: 'A1', ...append('x', 3), message });
+      assert.deepEqual(command, { tag: 'A1', ...append('x', 3, { message }) });
     });
 
     it('a streamed literal cannot stand for a string', () => {
@@ -910,6 +970,40 @@ describe('imap/wire/parser', () => {
       };
       assert.throws(() => parseCommand(framed, { isUtf8: false }), CommandError);
     });
+  });
+
+  describe('strings after ENABLE UTF8=ACCEPT (RFC 9755 §3)', () => {
+    accepts(
+      [
+        ['DELETE "\xc3\xbc&-"', { name: 'DELETE', mailbox: mailbox('\u00fc&-', '\xc3\xbc&-') }],
+        // RFC 5198 §2: u and a combining diaeresis are one letter.
+        ['DELETE "u\xcc\x88"', { name: 'DELETE', mailbox: mailbox('\u00fc', 'u\xcc\x88') }],
+        [
+          'SEARCH SUBJECT "\xf0\x9f\x92\x8c"',
+          {
+            name: 'SEARCH',
+            isUid: false,
+            returns: null,
+            key: { key: 'SUBJECT', text: '\u{1f48c}' },
+          },
+        ],
+      ],
+      true,
+    );
+    refuses(
+      [
+        ['DELETE \xc3\xbc', '8-bit octets in an atom'],
+        ['SEARCH SUBJECT "\xfc"', 'no UTF-8'],
+        ['ID ("name" "\xfc")', 'no UTF-8'],
+        ['SEARCH CHARSET UTF-8 ALL', 'CHARSET'],
+        ['UID SEARCH RETURN (COUNT) CHARSET US-ASCII ALL', 'CHARSET'],
+      ],
+      true,
+    );
+    accepts([
+      // The same letter in modified UTF-7, decomposed.
+      ['DELETE u&Awg-', { name: 'DELETE', mailbox: mailbox('\u00fc', 'u&Awg-') }],
+    ]);
   });
 
   it('pipelined commands with literals are parsed alike however they are cut', () => {
