@@ -55,6 +55,11 @@ const account = z.strictObject({
 const OPERATIONS = {
   'server status': operation(z.strictObject({}), () => [{ pid: process.pid }]),
 
+  'audit checkpoint': operation(z.strictObject({}), async (accounts) => {
+    const checkpoint = await accounts.checkpoint();
+    return checkpoint === null ? [] : [{ checkpoint }];
+  }),
+
   'org create': operation(z.strictObject({ name: text, keyId: text.nullable() }), async (accounts, args) => [
     await accounts.createOrganization(args.name, args.keyId, PRINCIPAL),
   ]),

@@ -128,7 +128,7 @@ export async function serve(config: Config, options: ServeOptions): Promise<Serv
 }
 
 async function openKeyring(config: Config, directory: Directory, log: Logger): Promise<Keyring> {
-  const { keys, keysDirectory } = config;
+  const { keys, keysDirectory, audit } = config;
   return Keyring.open({
     directory: keysDirectory,
     service: await openKeyService(config, log),
@@ -136,6 +136,7 @@ async function openKeyring(config: Config, directory: Directory, log: Logger): P
     recipientType: keys.recipientType,
     bootId: `${Date.now().toString(36)}-${randomBytes(4).toString('hex')}`,
     secondPin: (organization) => directory.directoryKey(organization),
+    checkpoints: { intervalMs: audit.checkpointSeconds * 1000, copyFile: audit.checkpointFile },
     leaseTimes: { idleMs: keys.leaseIdleSeconds * 1000, absoluteMs: keys.leaseAbsoluteSeconds * 1000 },
     log,
   });

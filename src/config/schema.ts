@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { DEFAULT_CONTEXT_OPTIONS } from '../keys/context.ts';
 import {
   CERTIFICATE_POLL_MS,
+  CHECKPOINT_INTERVAL_MS,
   DISK_RESERVE_OCTETS,
   IMAP_APPEND_OCTETS,
   IMAP_AUTOLOGOUT_MS,
@@ -164,6 +165,11 @@ export const settingsSchema = z.strictObject({
     }),
     leaseIdleSeconds: seconds(LEASE_IDLE_MS, 1, LEASE_IDLE_MS / 1000),
     leaseAbsoluteSeconds: seconds(LEASE_ABSOLUTE_MS, 1, LEASE_ABSOLUTE_MS / 1000),
+  }),
+  audit: section({
+    checkpointSeconds: seconds(CHECKPOINT_INTERVAL_MS, 1),
+    /** null: none. */
+    checkpointFile: path.nullable().default(null),
   }),
   quota: section({ defaultOctets: z.int().min(1).nullable().default(null) }),
   store: section({

@@ -12,6 +12,7 @@ import type { MailboxId, OrganizationId } from '../ids.ts';
 import { KEY_BATCH, LEASE_ABSOLUTE_MS, LEASE_IDLE_MS } from '../limits.ts';
 import type { RecipientType } from '../seal/recipient.ts';
 import type { DeliverHandle, OwnerHandle } from '../store/handles.ts';
+import { type CheckpointLog, CheckpointWriter } from './checkpoint-writer.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { ContextOptions } from './context.ts';
 import type { KeyUser } from './journal-record.ts';
@@ -29,9 +30,7 @@ import { type SecondPin, VerifiedRecipients } from './verified-recipients.ts';
 export type { KeyProblem } from './key-check.ts';
 
 /** The part of a logger that the keyring uses; pino's is one. */
-export interface KeyringLog {
-  error(fields: object, message: string): void;
-}
+export type KeyringLog = CheckpointLog;
 
 export interface KeyringOptions {
   /** `keys` of docs/format.md: holds keys.db and journal/. Made (0700) when absent. */
@@ -50,6 +49,8 @@ export interface KeyringOptions {
   readonly secondPin?: SecondPin;
   /** Where the key-use journal is written; for tests of disks that are full or fail. */
   readonly openJournalFile?: (path: string) => Promise<JournalFile>;
+  /** How often the journals' ends are signed, and where that is written to besides. */
+  readonly checkpoints?: { readonly intervalMs?: number; readonly copyFile?: string | null };
 }
 
 export interface MailboxKeyRequest {
@@ -71,6 +72,7 @@ export class Keyring {
   readonly #parts: OwnerParts;
   readonly #provisioning: Provisioning;
   readonly #recipients: VerifiedRecipients;
+  readonly #checkpoints: CheckpointWriter;
   /** Changes to the key store are made one after the other: each takes several steps, with awaits between them. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
@@ -111,6 +113,13 @@ export class Keyring {
     this.#parts = { store, keyUse, keeper, journal };
     this.#provisioning = { store, keyUse, recipientType: options.recipientType, now: () => clock.now() };
     this.#recipients = new VerifiedRecipients(store, options.secondPin);
+    this.#checkpoints = new CheckpointWriter({
+      directory: options.directory,
+      journal: () => journal.end,
+      now: () => clock.now(),
+      log: options.log,
+      ...options.checkpoints,
+    });
   }
 
   /** False while the key-use journal cannot be written: what needs a key throws UnavailableError then. */
@@ -233,6 +242,15 @@ export class Keyring {
     this.#parts.keeper.forget(mailbox);
   }
 
+  /**
+   * Signs where the key-use journals end, if one has grown. Receiving and reading never wait for it.
+   * @returns the newest checkpoint, a line without LF; null when no key was ever used.
+   * @throws what keeps it from being written.
+   */
+  checkpoint(): Promise<string | null> {
+    return this.#checkpoints.make();
+  }
+
   hasMailboxKeys(mailbox: MailboxId): boolean {
     return this.#parts.store.hasCurrentKey(mailbox);
   }
@@ -242,12 +260,13 @@ export class Keyring {
     return [...checkKeys(this.#parts.store, this.#recipients)];
   }
 
-  /** Ends all leases, waits for changes under way, closes journal and key store. */
+  /** Ends all leases, waits for changes under way, closes journal and key store, with a last checkpoint. */
   async close(): Promise<void> {
     const { store, keeper, journal } = this.#parts;
     await this.#lastChange;
     keeper.forgetAll();
     await journal.close();
+    await this.#checkpoints.close();
     store.close();
   }
 
