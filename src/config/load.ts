@@ -61,6 +61,8 @@ export function roleOf(listener: ListenerName): Role {
       return 'submission';
     case 'imaps':
       return 'imap';
+    case 'metrics':
+      return 'http';
     default:
       return listener;
   }

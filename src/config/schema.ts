@@ -33,12 +33,23 @@ import {
 } from '../limits.ts';
 
 export const ROLES = ['mx', 'lmtp', 'submission', 'imap', 'http'] as const;
-export const LISTENER_NAMES = ['mx', 'lmtp', 'submission', 'submissions', 'imap', 'imaps', 'http'] as const;
+export const LISTENER_NAMES = [
+  'mx',
+  'lmtp',
+  'submission',
+  'submissions',
+  'imap',
+  'imaps',
+  'http',
+  'metrics',
+] as const;
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 /** Both protocols where the system has both: a listener on `::` takes IPv4 too. */
 const ANYWHERE = '::';
 const LOOPBACK = '127.0.0.1';
+/** Where exporters of no port of their own listen. */
+const METRICS_PORT = 9464;
 const NETWORK = 'expected a network such as 10.1.0.0/16 or fd00::/8';
 const LARGEST_MESSAGE_OCTETS = 1024 * MIB;
 
@@ -86,6 +97,7 @@ export const settingsSchema = z.strictObject({
     imap: listener(ANYWHERE, 143),
     imaps: listener(ANYWHERE, 993),
     http: listener(LOOPBACK, 80),
+    metrics: listener(LOOPBACK, METRICS_PORT),
   }),
   tls: section({
     certificateFile: path.nullable().default(null),

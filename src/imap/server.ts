@@ -20,6 +20,7 @@ import {
 } from '../limits.ts';
 import type { ImapDependencies } from './command/context.ts';
 import { Connection, type ImapTimes } from './connection.ts';
+import { ImapCounts } from './counts.ts';
 import { Slots } from './slots.ts';
 import { printStatusResponse } from './wire/printer.ts';
 
@@ -58,6 +59,7 @@ const TIMES: ImapTimes = {
 };
 
 export class ImapServer {
+  readonly counts = new ImapCounts();
   readonly #dependencies: ImapDependencies;
   readonly #options: ImapServerOptions;
   readonly #times: ImapTimes;
@@ -68,7 +70,7 @@ export class ImapServer {
   #lastId = 0;
 
   constructor(dependencies: ImapDependencies, options: ImapServerOptions) {
-    this.#dependencies = dependencies;
+    this.#dependencies = { ...dependencies, counts: this.counts };
     this.#options = options;
     this.#times = { ...TIMES, ...options.times };
     this.#addresses = new Slots(options.maxConnectionsPerAddress ?? IMAP_CONNECTIONS_PER_ADDRESS);
@@ -143,6 +145,9 @@ export class ImapServer {
       claimUser: (userId) => this.#claimUser(userId),
     });
     const { log } = this.#dependencies;
+    const name = listener.isImplicitTls ? 'imaps' : 'imap';
+    this.counts.connections.add(name);
+    this.counts.openConnections.add(name);
     log.debug({ connection: id, remoteAddress }, 'an IMAP connection began');
     const served = connection
       .serve()
@@ -151,6 +156,7 @@ export class ImapServer {
       })
       .finally(() => {
         this.#connections.delete(connection);
+        this.counts.openConnections.add(name, -1);
         release();
         log.debug({ connection: id }, 'an IMAP connection ended');
       });

@@ -15,6 +15,7 @@ import type { DeliverHandle, OwnerHandle } from '../store/handles.ts';
 import { type CheckpointLog, CheckpointWriter } from './checkpoint-writer.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { ContextOptions } from './context.ts';
+import { KeyCounts } from './counts.ts';
 import type { KeyUser } from './journal-record.ts';
 import { checkKeys, type KeyProblem } from './key-check.ts';
 import { KeyStore } from './key-store.ts';
@@ -69,6 +70,7 @@ export interface OwnerRequest extends KeyUser {
 }
 
 export class Keyring {
+  readonly counts = new KeyCounts();
   readonly #parts: OwnerParts;
   readonly #provisioning: Provisioning;
   readonly #recipients: VerifiedRecipients;
@@ -104,13 +106,13 @@ export class Keyring {
   }
 
   private constructor(options: KeyringOptions, store: KeyStore, journal: UseJournal, clock: Clock) {
-    const keyUse = new KeyUse(options.service, journal, options.context);
+    const keyUse = new KeyUse(options.service, journal, options.context, this.counts);
     const times = options.leaseTimes;
     const keeper = new LeaseKeeper(clock, {
       idleMs: Math.min(times?.idleMs ?? LEASE_IDLE_MS, LEASE_IDLE_MS),
       absoluteMs: Math.min(times?.absoluteMs ?? LEASE_ABSOLUTE_MS, LEASE_ABSOLUTE_MS),
     });
-    this.#parts = { store, keyUse, keeper, journal };
+    this.#parts = { store, keyUse, keeper, journal, counts: this.counts };
     this.#provisioning = { store, keyUse, recipientType: options.recipientType, now: () => clock.now() };
     this.#recipients = new VerifiedRecipients(store, options.secondPin);
     this.#checkpoints = new CheckpointWriter({
@@ -125,6 +127,15 @@ export class Keyring {
   /** False while the key-use journal cannot be written: what needs a key throws UnavailableError then. */
   get canUseKeys(): boolean {
     return this.#parts.journal.isWritable;
+  }
+
+  get heldLeases(): number {
+    return this.#parts.keeper.size;
+  }
+
+  /** Of the key-use journal: when this process made the last one, and whether the last attempt failed. */
+  get checkpoints(): { readonly lastAt: number | null; readonly isFailing: boolean } {
+    return this.#checkpoints;
   }
 
   /**

@@ -97,11 +97,16 @@ export class Session implements CommandContext {
    * @throws ConnectionEnd, BrokenLiteral: then nothing more can be said.
    */
   async execute(command: Command, literal: MessageLiteral | null): Promise<AfterReply> {
+    const begunAt = performance.now();
+    const completion = await this.#run(command, literal);
+    this.dependencies.counts?.completed(command.name, completion.condition, performance.now() - begunAt);
+    return this.#reply(command.tag, completion);
+  }
+
+  async #run(command: Command, literal: MessageLiteral | null): Promise<Completion | ErrorReply> {
     const spec = commandSpec(command);
-    if (spec === null) return this.#reply(command.tag, bad('That command is not offered.'));
-    if (!spec.states.includes(this.#state)) {
-      return this.#reply(command.tag, bad(`${command.name} is not allowed now.`));
-    }
+    if (spec === null) return bad('That command is not offered.');
+    if (!spec.states.includes(this.#state)) return bad(`${command.name} is not allowed now.`);
     let completion: Completion | ErrorReply;
     this.messageLiteral = literal;
     try {
@@ -113,7 +118,7 @@ export class Session implements CommandContext {
       this.messageLiteral = null;
     }
     await this.#writeUpdates(spec.mayExpunge?.(command) ?? true);
-    return this.#reply(command.tag, completion);
+    return completion;
   }
 
   /** Answers what could not be framed or parsed. @param tag Null when it has none. */
