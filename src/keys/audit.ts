@@ -152,16 +152,15 @@ async function readCheckpoints(
   expectedKey: string | null,
   findings: AuditFindings,
 ): Promise<Checkpoints> {
-  const list: ReadCheckpoint[] = [];
+  let list: ReadCheckpoint[] = [];
   const isOwn = shown === CHECKPOINTS;
-  const breaks: number[] = [];
   let number = 0;
   let key = expectedKey;
   const file = await LineFile.open(path).catch((error: NodeJS.ErrnoException) => {
     if (isOwn && error.code === 'ENOENT') return null;
     throw error;
   });
-  if (file === null) return { list, file: shown, breaks };
+  if (file === null) return { list, file: shown, breaks: [] };
   try {
     for await (const batch of file.batches(CHECKPOINT_OCTETS + USE_JOURNAL_LINE_OCTETS)) {
       for (const octets of batch) {
@@ -169,7 +168,6 @@ async function readCheckpoints(
         const text = isOwn ? octets?.toString() : carried(octets);
         if (text === '' && !isOwn) continue; // parts what was appended
         const checkpoint = text === undefined ? null : readCheckpoint(text);
-        const last = list.at(-1);
         if (checkpoint === null) {
           findings.add(shown, number, 'signature', 'it is no checkpoint, or was changed after it was signed');
           continue;
@@ -179,26 +177,40 @@ async function readCheckpoints(
           findings.add(shown, number, 'key', `it is signed by ${checkpoint.key}`);
           continue;
         }
-        const hash = lineHash(text!);
-        if (hash === last?.hash) continue; // kept twice
-        const isNext = checkpoint.seq === (last?.seq ?? 0) + 1;
-        const isChained = isNext && checkpoint.prev === (last?.hash ?? NO_PREVIOUS);
-        if (!isChained && (isOwn || isNext || checkpoint.seq <= (last?.seq ?? 0))) {
-          findings.add(
-            shown,
-            number,
-            'chain',
-            `checkpoint ${checkpoint.seq} does not continue the one before it`,
-          );
-        }
-        if (!isChained) breaks.push(checkpoint.seq);
-        list.push({ ...checkpoint, hash, line: number });
+        list.push({ ...checkpoint, hash: lineHash(text!), line: number });
       }
     }
   } finally {
     await file.close();
   }
-  return { list, file: shown, breaks };
+  // Copies may have been put together in any order, and hold some twice.
+  if (!isOwn) {
+    const distinct = new Map(list.map((checkpoint) => [checkpoint.hash, checkpoint]));
+    list = [...distinct.values()].sort((a, b) => a.seq - b.seq);
+  }
+  return { list, file: shown, breaks: breaksIn(list, shown, isOwn, findings) };
+}
+
+/** @returns `seq` of each that does not continue the one before it. Copies may leave some out. */
+function breaksIn(
+  list: readonly ReadCheckpoint[],
+  file: string,
+  isWhole: boolean,
+  findings: AuditFindings,
+): number[] {
+  const breaks: number[] = [];
+  let last: ReadCheckpoint | null = null;
+  for (const checkpoint of list) {
+    const isNext: boolean = checkpoint.seq === (last?.seq ?? 0) + 1;
+    const isChained: boolean = isNext && checkpoint.prev === (last?.hash ?? NO_PREVIOUS);
+    if (!isChained) breaks.push(checkpoint.seq);
+    if (!isChained && (isWhole || isNext || checkpoint.seq === last?.seq)) {
+      const detail = `checkpoint ${checkpoint.seq} does not continue the one before it`;
+      findings.add(file, checkpoint.line, 'chain', detail);
+    }
+    last = checkpoint;
+  }
+  return breaks;
 }
 
 /** A checkpoint as it is, or in the field `checkpoint` of a log line. */

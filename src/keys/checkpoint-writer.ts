@@ -47,6 +47,8 @@ export interface CheckpointOptions {
   readonly intervalMs?: number | undefined;
   /** Gets every checkpoint too; null: none. */
   readonly copyFile?: string | null | undefined;
+  /** How long a copy may take. Default CHECKPOINT_COPY_MS. */
+  readonly copyMs?: number | undefined;
 }
 
 /** What the file of checkpoints says, as far as the next one needs it. */
@@ -176,7 +178,7 @@ export class CheckpointWriter {
 
   /** Waits for a copy as long as it may take, and for one that hangs no second time. */
   async #copy(line: string): Promise<void> {
-    const { copyFile = null, log } = this.#options;
+    const { copyFile = null, copyMs = CHECKPOINT_COPY_MS, log } = this.#options;
     if (copyFile === null || this.#copying !== null) return;
     const copying = this.#append(copyFile, line).then(
       () => {
@@ -188,7 +190,7 @@ export class CheckpointWriter {
       },
     );
     const late = new AbortController();
-    const lateness = sleep(CHECKPOINT_COPY_MS, 'late', { signal: late.signal, ref: false }).catch(() => null);
+    const lateness = sleep(copyMs, 'late', { signal: late.signal, ref: false }).catch(() => null);
     this.#copying = copying;
     if ((await Promise.race([copying, lateness])) === 'late') {
       log?.error({}, 'the copy of a checkpoint of the key-use journal hangs');
