@@ -9,8 +9,8 @@ import { KIB } from '../limits.ts';
 import { AuditFilter, AuditNames, parseTime } from './audit-filter.ts';
 import { type CommandTable, EXIT_DONE, EXIT_FAILED, type OptionValues, UsageError } from './command.ts';
 import { CONFIG_OPTIONS, JSON_OPTION, loadOfflineConfig, ORG_FILTER } from './common-options.ts';
-import { changing } from './directory-command.ts';
 import { type Columns, printable, printTable } from './output.ts';
+import { carryOut } from './reach.ts';
 
 const PROBLEMS: Columns<AuditProblem> = {
   file: ({ file }) => file,
@@ -88,15 +88,22 @@ export const auditCommands: CommandTable = {
       return await show(config, options, stdout, stderr);
     },
   },
-  'audit checkpoint': changing<{ checkpoint: string }>({
+  'audit checkpoint': {
     summary: 'make a checkpoint of the key-use journals, and print the newest',
     operands: [],
+    options: CONFIG_OPTIONS,
     details: 'A line, to be kept where the administrator of this machine cannot change it.',
     examples: ["audit checkpoint | ssh audit@elsewhere.example 'cat >> letterlock-checkpoints'"],
-    operation: 'audit checkpoint',
-    args: () => ({}),
-    say: (_, [made]) => made?.checkpoint ?? 'No key was used yet: there is nothing to vouch for.',
-  }),
+    async run({ options, terminal: { stdout, stderr } }) {
+      const config = await loadOfflineConfig(options);
+      const [made] = (await carryOut(config, 'audit checkpoint', {})) as { checkpoint: string }[];
+      // Standard output may be on its way to where checkpoints are kept.
+      if (made === undefined)
+        stderr.write('letterlock: No key was used yet: there is nothing to vouch for.\n');
+      else stdout.write(`${made.checkpoint}\n`);
+      return EXIT_DONE;
+    },
+  },
   'audit key': {
     summary: 'print the public key that signs the checkpoints',
     operands: [],

@@ -6,7 +6,7 @@
  * ended then. Without one, the newest beside the journals does, as far as those who can write there are trusted.
  */
 import { join } from 'node:path';
-import { AUDIT_FINDINGS, AUDIT_SLACK_MS, CHECKPOINT_OCTETS, USE_JOURNAL_LINE_OCTETS } from '../limits.ts';
+import { AUDIT_FINDINGS, AUDIT_SLACK_MS, CHECKPOINT_OCTETS } from '../limits.ts';
 import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 import { checkpointFile, journalDirectory, journalName, LineFile, listJournals } from './journal-files.ts';
 import { lineHash, NO_PREVIOUS } from './journal-record.ts';
@@ -127,6 +127,8 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
 }
 
 const CHECKPOINTS = 'journal/checkpoints.log';
+/** A checkpoint within a log line, quoted and with what else the line says. */
+const LINE_OCTETS = 2 * CHECKPOINT_OCTETS;
 
 /** A checkpoint that is what it should be, and where it stands. */
 interface ReadCheckpoint extends Checkpoint {
@@ -161,28 +163,27 @@ async function readCheckpoints(
     throw error;
   });
   if (file === null) return { list, file: shown, breaks: [] };
-  try {
-    for await (const batch of file.batches(CHECKPOINT_OCTETS + USE_JOURNAL_LINE_OCTETS)) {
-      for (const octets of batch) {
-        number += 1;
-        const text = isOwn ? octets?.toString() : carried(octets);
-        if (text === '' && !isOwn) continue; // parts what was appended
-        const checkpoint = text === undefined ? null : readCheckpoint(text);
-        if (checkpoint === null) {
-          findings.add(shown, number, 'signature', 'it is no checkpoint, or was changed after it was signed');
-          continue;
-        }
-        key ??= checkpoint.key;
-        if (checkpoint.key !== key) {
-          findings.add(shown, number, 'key', `it is signed by ${checkpoint.key}`);
-          continue;
-        }
-        list.push({ ...checkpoint, hash: lineHash(text!), line: number });
-      }
+  const read = (octets: Buffer | null): void => {
+    number += 1;
+    const text = isOwn ? octets?.toString() : carried(octets);
+    if (text === '' && !isOwn) return; // parts what was appended
+    const checkpoint = text === undefined ? null : readCheckpoint(text);
+    if (checkpoint === null) {
+      findings.add(shown, number, 'signature', 'it is no checkpoint, or was changed after it was signed');
+      return;
     }
+    key ??= checkpoint.key;
+    if (checkpoint.key === key) list.push({ ...checkpoint, hash: lineHash(text!), line: number });
+    else findings.add(shown, number, 'key', `it is signed by ${checkpoint.key}`);
+  };
+  try {
+    for await (const batch of file.batches(LINE_OCTETS)) for (const octets of batch) read(octets);
+    if (isOwn && file.isTorn) findings.note({ file: shown, line: number + 1, kind: 'torn', at: null });
+    if (!isOwn) read(await file.rest(LINE_OCTETS));
   } finally {
     await file.close();
   }
+  if (!isOwn && list.length === 0) findings.add(shown, null, 'removed', 'no checkpoint is in it that counts');
   // Copies may have been put together in any order, and hold some twice.
   if (!isOwn) {
     const distinct = new Map(list.map((checkpoint) => [checkpoint.hash, checkpoint]));
@@ -294,10 +295,10 @@ class AuditFindings {
 
   addJournal(file: string, report: JournalReport): void {
     for (const problem of report.problems) {
-      if (problem.kind === 'torn') this.#note({ file, line: problem.line, kind: 'torn', at: null });
+      if (problem.kind === 'torn') this.note({ file, line: problem.line, kind: 'torn', at: null });
       else this.add(file, problem.line, problem.kind, describe(problem));
     }
-    for (const { line, at } of report.unfinished) this.#note({ file, line, kind: 'unfinished', at });
+    for (const { line, at } of report.unfinished) this.note({ file, line, kind: 'unfinished', at });
     this.#problemCount += report.problemCount - report.problems.length;
     this.#noteCount += report.unfinishedCount - report.unfinished.length;
   }
@@ -311,7 +312,7 @@ class AuditFindings {
     };
   }
 
-  #note(note: AuditNote): void {
+  note(note: AuditNote): void {
     this.#notes.push(note);
     this.#noteCount += 1;
   }

@@ -9,7 +9,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { IntegrityError } from '../errors.ts';
+import { IntegrityError, LetterlockError, UnavailableError } from '../errors.ts';
 import {
   CHECKPOINT_COPY_MS,
   CHECKPOINT_INTERVAL_MS,
@@ -97,7 +97,7 @@ export class CheckpointWriter {
   /**
    * Makes a checkpoint, or several, if something changed. One at a time.
    * @returns the newest there is, as a line without LF; null when no key was used yet.
-   * @throws what the file system or the key file says; it is logged already.
+   * @throws UnavailableError 'busy' when it cannot be written, what readCheckpointKey throws; it is logged already.
    */
   make(): Promise<string | null> {
     const made = this.#working.then(async () => {
@@ -110,7 +110,8 @@ export class CheckpointWriter {
         await this.#chain?.file.close().catch(() => undefined);
         this.#chain = null; // what is in the file now is read anew
         this.#options.log?.error({ err: error }, 'a checkpoint of the key-use journal cannot be made');
-        throw error;
+        if (error instanceof LetterlockError) throw error;
+        throw new UnavailableError('busy', 'The checkpoint cannot be written now; the log says why.', error);
       }
     });
     this.#working = made.catch(() => undefined);

@@ -1,6 +1,6 @@
 /** The files of the key-use journal in a keys directory, and their lines. docs/format.md, "Key-use journal". */
 import { type FileHandle, open, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AUDIT_LOOK_AGAIN_MS, KIB, USE_JOURNAL_LINE_OCTETS } from '../limits.ts';
 import { lineHash, NO_PREVIOUS } from './journal-record.ts';
@@ -11,6 +11,9 @@ export const checkpointFile = (keysDirectory: string): string =>
 export const checkpointKeyFile = (keysDirectory: string): string => join(keysDirectory, 'checkpoint.key');
 export const journalName = (boot: string): string => `use-${boot}.log`;
 
+/** The boot id that a journal's name has; '' when it has none. */
+export const bootOf = (path: string): string => NAME.exec(basename(path))?.[1] ?? '';
+
 const NAME = /^use-([0-9a-z-]{1,64})\.log$/;
 const LF = 0x0a;
 const SPACE = 0x20;
@@ -20,7 +23,10 @@ const CHUNK_OCTETS = 256 * KIB;
 export async function listJournals(keysDirectory: string): Promise<string[]> {
   try {
     const names = await readdir(journalDirectory(keysDirectory));
-    return names.flatMap((name) => NAME.exec(name)?.[1] ?? []).sort();
+    return names
+      .map(bootOf)
+      .filter((boot) => boot !== '')
+      .sort();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
@@ -94,6 +100,13 @@ export class LineFile {
       }
       yield lines;
     }
+  }
+
+  /** What follows the last line, as far as it would be one: a line whose LF was lost. Empty when it is longer. */
+  async rest(most: number): Promise<Buffer> {
+    const octets = Buffer.alloc(most + 1);
+    const { bytesRead } = await this.#file.read(octets, 0, octets.length, this.#end);
+    return octets.subarray(0, bytesRead > most ? 0 : bytesRead);
   }
 
   close(): Promise<void> {

@@ -7,7 +7,7 @@
  */
 import { AUDIT_FINDINGS, AUDIT_OPEN_USES } from '../limits.ts';
 import type { JournalEnd } from './checkpoint.ts';
-import { LineFile } from './journal-files.ts';
+import { bootOf, LineFile } from './journal-files.ts';
 import { lineHash, NO_PREVIOUS } from './journal-record.ts';
 
 export interface JournalProblem {
@@ -70,7 +70,7 @@ export interface JournalReport {
  * @throws the file system's error when the file cannot be read.
  */
 export async function verifyUseJournal(path: string, claims: readonly Claim[] = []): Promise<JournalReport> {
-  const check = new JournalCheck(claims);
+  const check = new JournalCheck(bootOf(path), claims);
   const file = await LineFile.open(path);
   try {
     for await (const batch of file.batches()) for (const line of batch) check.line(line);
@@ -86,7 +86,9 @@ class JournalCheck {
   #lines = 0;
   #head = NO_PREVIOUS;
   #seq = 0;
-  #boot: string | null = null;
+  readonly #boot: string;
+  /** Said once each. */
+  readonly #foreignBoots = new Set<string>();
   #firstAt: string | null = null;
   readonly #problems = new Findings<JournalProblem>();
   readonly #unfinished = new Findings<UnfinishedUse>();
@@ -98,7 +100,8 @@ class JournalCheck {
   /** By `seq`. */
   readonly #open = new Map<number, UnfinishedUse & { readonly operation: unknown }>();
 
-  constructor(claims: readonly Claim[]) {
+  constructor(boot: string, claims: readonly Claim[]) {
+    this.#boot = boot;
     this.#claims = claims.toSorted((a, b) => a.lines - b.lines || a.checkpoint - b.checkpoint);
   }
 
@@ -108,9 +111,11 @@ class JournalCheck {
     if (record === null) {
       this.#report('unreadable');
     } else {
-      this.#boot ??= record.boot;
       this.#firstAt ??= record.at;
-      if (record.boot !== this.#boot) this.#report('boot');
+      if (record.boot !== this.#boot && !this.#foreignBoots.has(record.boot)) {
+        this.#foreignBoots.add(record.boot);
+        this.#report('boot');
+      }
       if (record.seq > this.#seq + 1) this.#report('gap');
       else if (record.seq <= this.#seq) this.#report('order');
       if (record.prev !== this.#head) this.#report('chain');

@@ -281,10 +281,8 @@ describe('the audit of key-use journals', () => {
           renameSync(journalFile('c'), journalFile('a'));
           renameSync(journalFile('y'), journalFile('c'));
         },
-        against: [`${a}:7 rewritten`, `${a}:8 appended`, `${c}:8 truncated`]
-          .slice(0, 1)
-          .concat(`${c}:8 truncated`),
-        alone: [],
+        against: [`${a}:1 boot`, `${a}:7 rewritten`, `${c}:1 boot`, `${c}:8 truncated`],
+        alone: [`${a}:1 boot`, `${c}:1 boot`],
       },
       {
         what: 'an outcome without its intent',
@@ -372,7 +370,7 @@ describe('the audit of key-use journals', () => {
     assert.deepEqual(await found({ given, key: publicKey }), []);
     const refused = await check({ given, key: other });
     assert.equal(refused.vouching, null);
-    assert.deepEqual([...new Set(refused.problems.map(({ kind }) => kind))], ['key']);
+    assert.deepEqual([...new Set(refused.problems.map(({ kind }) => kind))], ['key', 'removed']);
     rmSync(join(directory, 'checkpoint.key'));
     const fourth = await startProcess(directory, 'd');
     await fourth.use();
@@ -403,6 +401,15 @@ describe('the audit of key-use journals', () => {
     await third.stop();
   });
 
+  it('takes a copy whose last line end was lost, and a file without a checkpoint for a problem', async () => {
+    const third = await threeProcesses();
+    writeFileSync(given, readFileSync(given, 'utf8').trimEnd().split('\n').at(-1)!);
+    assert.equal((await check({ given })).vouching!.records, 27);
+    writeFileSync(given, '');
+    assert.deepEqual(await found({ given }), [`${given}: removed`]);
+    await third.stop();
+  });
+
   it('takes copies that were put together in any order, with some twice and some missing', async () => {
     const third = await threeProcesses();
     edit(given, (lines) => [lines[3]!, lines[0]!, lines[3]!, lines[2]!]);
@@ -429,15 +436,16 @@ describe('the audit of key-use journals', () => {
         assert.notDeepEqual(problems, []);
         for (const problem of problems) assert.match(problem, new RegExp(`use-${'abc'[file]}\\.log`));
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 
-  it('finds nothing wrong in a journal that is being written while it is read', async () => {
+  it('finds nothing wrong in a journal that is being written while it is read', async function () {
+    this.timeout(60_000);
     const process = await startProcess(directory, 'a');
     let isDone = false;
     const writing = (async () => {
-      for (let i = 0; i < 300; i++) {
+      for (let i = 0; i < 120; i++) {
         await Promise.all([process.use(5), process.use(5)]);
         if (i % 20 === 0) await process.checkpoint();
       }
@@ -451,8 +459,8 @@ describe('the audit of key-use journals', () => {
       audits += 1;
     }
     await writing;
-    assert.ok(audits > 3, `${audits} audits`);
-    assert.ok(statSync(process.path).size > 2 * 1024 * 1024);
+    assert.ok(audits > 1, `${audits} audits`);
+    assert.ok(statSync(process.path).size > 1024 * 1024);
     await process.stop();
   });
 
