@@ -35,6 +35,8 @@ export const JOURNAL_RECORD_OCTETS = 48 * MIB;
 export const JOURNAL_ENTRY_OCTETS = KIB;
 /** Octets waiting for one sync: bounds memory when the disk stalls; beyond it new operations are refused as busy. */
 export const JOURNAL_QUEUE_OCTETS = 64 * MIB;
+/** A sync takes milliseconds, on a busy disk a second: a disk that is silent for so long makes a server not ready. */
+export const JOURNAL_STALL_MS = 10_000;
 /** A quiet store is checkpointed this long after its last change, so that a crash replays little. */
 export const CHECKPOINT_IDLE_MS = 5_000;
 /** One pack: large enough that a mailbox has few, small enough that copying the live half of one is soon done. */

@@ -17,7 +17,7 @@ export function probesOf(
   const isReceiving = (['mx', 'lmtp', 'submission'] as const).some((role) => config.roles.includes(role));
   return [
     { name: 'store', isEssential: true, isWorking: () => store.hasSpace },
-    { name: 'accept-journal', isEssential: true, isWorking: () => store.hasRoomInJournal },
+    { name: 'accept-journal', isEssential: true, isWorking: () => store.canCommit },
     { name: 'keys', isEssential: !isReceiving, isWorking: () => keyring.canUseKeys },
     // All servers ask the same service: to take this one away would help nobody.
     { name: 'key-service', isEssential: false, isWorking: () => keyring.counts.isServiceAnswering },

@@ -84,6 +84,7 @@ const SYNC_BOUNDS_MS = [0.25, 0.5, 1, 2.5, 5, 10, 25, 100, 500, 2_500];
 export class AcceptJournal {
   readonly syncs = new Durations(SYNC_BOUNDS_MS);
   #records = 0;
+  #syncBegunAt: number | null = null;
   readonly #options: AcceptJournalOptions;
   readonly #free: Segment[] = [];
   readonly #segments: Segment[] = [];
@@ -164,6 +165,11 @@ export class AcceptJournal {
 
   get segmentsInUse(): number {
     return this.#segments.length - this.#free.length;
+  }
+
+  /** For how long a sync has been under way; 0 when none is. */
+  get syncingMs(): number {
+    return this.#syncBegunAt === null ? 0 : performance.now() - this.#syncBegunAt;
   }
 
   /** False while `assertRoom` throws. */
@@ -290,7 +296,9 @@ export class AcceptJournal {
     }
     await writeAll(segment.file, buffers, start);
     const begunAt = performance.now();
+    this.#syncBegunAt = begunAt;
     await segment.file.datasync();
+    this.#syncBegunAt = null;
     this.syncs.add(performance.now() - begunAt);
     this.#records += group.length;
     this.#queue = this.#queue.slice(group.length);

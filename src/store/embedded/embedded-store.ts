@@ -15,6 +15,7 @@ import {
   GARBAGE_MAILBOXES,
   IDLE_MAILBOX_OWNERS,
   JOURNAL_SEGMENT_OCTETS,
+  JOURNAL_STALL_MS,
   OPEN_INDEXES,
   SNAPSHOT_INTERVAL_MS,
 } from '../../limits.ts';
@@ -222,9 +223,9 @@ export class EmbeddedStore implements MailStore {
     return !this.#isDiskFull;
   }
 
-  /** False while the accept journal takes nothing: the disk does not keep up, or we are closing. */
-  get hasRoomInJournal(): boolean {
-    return this.#journal.hasRoom;
+  /** False while the accept journal commits nothing: the disk does not keep up, or not answer, or we are closing. */
+  get canCommit(): boolean {
+    return this.#journal.hasRoom && this.#journal.syncingMs < JOURNAL_STALL_MS;
   }
 
   get vitals(): StoreVitals {
