@@ -6,7 +6,7 @@
  * copy that hangs is given up. A checkpoint is on stable storage before it is copied and logged, so that no copy is of
  * one that the file does not have.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants, type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IntegrityError, LetterlockError, UnavailableError } from '../errors.ts';
@@ -166,7 +166,9 @@ export class CheckpointWriter {
       journals,
     });
     const octets = Buffer.from(`${line}\n`);
-    await chain.file.write(octets, 0, octets.length, chain.position);
+    const { bytesWritten } = await chain.file.write(octets, 0, octets.length, chain.position);
+    if (bytesWritten < octets.length)
+      throw new UnavailableError('disk-full', 'There is no space for a checkpoint.');
     await chain.file.datasync();
     chain.position += octets.length;
     chain.seq += 1;
@@ -221,10 +223,7 @@ export class CheckpointWriter {
     const { directory, journal, log } = this.#options;
     const key = await openCheckpointKey(directory);
     const path = checkpointFile(directory);
-    const file = await open(path, 'a+', 0o600).then(async (made) => {
-      await made.close();
-      return open(path, 'r+');
-    });
+    const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
     const chain: Chain = { file, key, position: 0, seq: 0, last: null, ended: new Set(), ownLines: 0 };
     const lines = await LineFile.open(path);
     try {

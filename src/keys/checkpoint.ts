@@ -111,7 +111,15 @@ function isSigned(body: string, key: string, signature: string): boolean {
   }
 }
 
-const publicKey = (hex: string): KeyObject =>
-  createPublicKey({ key: Buffer.from(hex, 'hex'), format: 'raw-public', asymmetricKeyType: 'ed25519' });
+/** The last one is kept: a year's checkpoints are signed by one key, and to read it costs as much as to verify with it. */
+function publicKey(hex: string): KeyObject {
+  if (lastKey?.hex !== hex) {
+    const key = Buffer.from(hex, 'hex');
+    lastKey = { hex, key: createPublicKey({ key, format: 'raw-public', asymmetricKeyType: 'ed25519' }) };
+  }
+  return lastKey.key;
+}
+
+let lastKey: { readonly hex: string; readonly key: KeyObject } | null = null;
 
 const signedOctets = (body: string): Buffer => associatedData(['letterlock/v1/use-checkpoint', body]);

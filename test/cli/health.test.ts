@@ -2,12 +2,35 @@ import assert from 'node:assert/strict';
 import { rename, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
+import { openAlone } from '../../src/cli/alone.ts';
+import { probesOf } from '../../src/cli/probes.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { startHttp } from '../../src/http/server.ts';
 import { type Letterlock, startLetterlock } from '../support/letterlock.ts';
 import { RawImap } from '../support/raw-imap.ts';
 import { RawSmtp } from '../support/raw-smtp.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';
 import { runCommand } from './run-command.ts';
+
+describe('the parts of a server', () => {
+  it('are essential where it can do nothing without them: keys only where nobody receives', async () => {
+    const scratch = await makeScratch('probes');
+    const essential = async (roles: readonly string[]): Promise<string[]> => {
+      const overrides = { dataDirectory: join(scratch, 'data'), roles };
+      const config = await loadConfig({ overrides, environment: {} });
+      const parts = await openAlone(config);
+      const probes = probesOf(config, parts, null);
+      assert.ok(probes.every((probe) => probe.isWorking()));
+      await parts.close();
+      return probes.filter(({ isEssential }) => isEssential).map(({ name }) => name);
+    };
+    assert.deepEqual(await essential(['http']), ['store', 'accept-journal', 'keys']);
+    for (const role of ['mx', 'lmtp']) {
+      assert.deepEqual(await essential([role, 'http']), ['store', 'accept-journal']);
+    }
+    await removeScratch(scratch);
+  });
+});
 
 /** With a real server, in whose place for key-use journals no file can be made. */
 describe('a server whose key uses cannot be recorded', function () {
