@@ -35,6 +35,8 @@ export const JOURNAL_RECORD_OCTETS = 48 * MIB;
 export const JOURNAL_ENTRY_OCTETS = KIB;
 /** Octets waiting for one sync: bounds memory when the disk stalls; beyond it new operations are refused as busy. */
 export const JOURNAL_QUEUE_OCTETS = 64 * MIB;
+/** A sync takes milliseconds, on a busy disk a second: a disk that is silent for so long makes a server not ready. */
+export const JOURNAL_STALL_MS = 10_000;
 /** A quiet store is checkpointed this long after its last change, so that a crash replays little. */
 export const CHECKPOINT_IDLE_MS = 5_000;
 /** One pack: large enough that a mailbox has few, small enough that copying the live half of one is soon done. */
@@ -136,6 +138,29 @@ export const USE_JOURNAL_RESERVE_OCTETS = 64 * KIB;
 export const USE_JOURNAL_LAZY_MS = 100;
 /** Characters of a text field (principal, address, reason) in the journal: an address has at most 254. */
 export const USE_JOURNAL_FIELD_CHARS = 320;
+
+// --- Audit ---
+
+/** How often a checkpoint is made when keys were used: what happened since the last one is not vouched for. */
+export const CHECKPOINT_INTERVAL_MS = 5 * 60_000;
+/** Journals that one checkpoint names. A start after a crash has one to name; thousands go into several checkpoints. */
+export const CHECKPOINT_JOURNALS = 64;
+/** A checkpoint of so many takes 12 KiB. */
+export const CHECKPOINT_OCTETS = 16 * KIB;
+/** A copy goes to another volume, maybe over a network: what hangs longer is given up, and the next one tries again. */
+export const CHECKPOINT_COPY_MS = 5_000;
+/** A line of the key-use journal: four fields of USE_JOURNAL_FIELD_CHARS, escaped, a key's ARN, and the rest. */
+export const USE_JOURNAL_LINE_OCTETS = 16 * KIB;
+/** What `audit verify` shows of each kind for one file: a file that is all wrong has as many findings as lines. */
+export const AUDIT_FINDINGS = 1_000;
+/** Uses that have begun and not ended, kept while a journal is read: some hundred are under way at once. */
+export const AUDIT_OPEN_USES = 10_000;
+/** A journal that is this much older than a checkpoint is named by it: records wait for their sync less. */
+export const AUDIT_SLACK_MS = 60_000;
+/** What looks like a torn line may be one that is just being written: it is looked at again after this long. */
+export const AUDIT_LOOK_AGAIN_MS = 100;
+/** A look into the directory waits this long for a server that just then locks it. */
+export const DIRECTORY_READ_MS = 1_000;
 
 // --- AWS KMS ---
 

@@ -9,6 +9,7 @@ import { canonicalAddress } from '../directory/address.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Organization, User } from '../directory/types.ts';
 import { ProtocolError, RefusedError } from '../errors.ts';
+import type { Readiness } from '../http/readiness.ts';
 import type { OrganizationId } from '../ids.ts';
 import { IMPORT_USERS } from '../limits.ts';
 import type { AdminRecord, AdminRequest } from './admin-socket.ts';
@@ -25,18 +26,23 @@ export interface UserRecord extends Omit<User, 'id'> {
 type Operation = (
   accounts: Accounts,
   args: unknown,
+  status: () => Promise<Readiness>,
 ) => Promise<readonly AdminRecord[]> | readonly AdminRecord[];
 
 /** Binds an operation to the schema of its arguments. */
 const operation =
   <S extends z.ZodType>(
     schema: S,
-    work: (accounts: Accounts, args: z.infer<S>) => Promise<readonly AdminRecord[]> | readonly AdminRecord[],
+    work: (
+      accounts: Accounts,
+      args: z.infer<S>,
+      status: () => Promise<Readiness>,
+    ) => Promise<readonly AdminRecord[]> | readonly AdminRecord[],
   ): Operation =>
-  (accounts, args) => {
+  (accounts, args, status) => {
     const parsed = schema.safeParse(args);
     if (!parsed.success) throw new ProtocolError('The arguments of the request are not as expected.');
-    return work(accounts, parsed.data);
+    return work(accounts, parsed.data, status);
   };
 
 const text = z.string();
@@ -53,7 +59,14 @@ const account = z.strictObject({
 });
 
 const OPERATIONS = {
-  'server status': operation(z.strictObject({}), () => [{ pid: process.pid }]),
+  'server status': operation(z.strictObject({}), async (_accounts, _args, status) => [
+    { pid: process.pid, ...(await status()) },
+  ]),
+
+  'audit checkpoint': operation(z.strictObject({}), async (accounts) => {
+    const checkpoint = await accounts.checkpoint();
+    return checkpoint === null ? [] : [{ checkpoint }];
+  }),
 
   'org create': operation(z.strictObject({ name: text, keyId: text.nullable() }), async (accounts, args) => [
     await accounts.createOrganization(args.name, args.keyId, PRINCIPAL),
@@ -183,13 +196,18 @@ export type OperationName = keyof typeof OPERATIONS;
 
 /**
  * Carries out one request. What it changes is durable when it returns.
+ * @param status What the server says of itself; only a server is asked.
  * @throws ProtocolError when it is none; what the operation throws.
  */
-export async function administer(accounts: Accounts, request: AdminRequest): Promise<readonly AdminRecord[]> {
+export async function administer(
+  accounts: Accounts,
+  request: AdminRequest,
+  status: () => Promise<Readiness> = async () => ({ status: 'ready' }),
+): Promise<readonly AdminRecord[]> {
   if (!Object.hasOwn(OPERATIONS, request.name)) {
     throw new ProtocolError('The server knows no such operation: it may be of another version.');
   }
-  return await OPERATIONS[request.name as OperationName](accounts, request.args);
+  return await OPERATIONS[request.name as OperationName](accounts, request.args, status);
 }
 
 /** Row numbers stay within the directory. */

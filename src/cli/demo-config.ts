@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ListenerName } from '../config/load.ts';
 import type { DemoCertificate } from '../tls/demo-authority.ts';
 
-/** What the port base is added to: the ports that the protocols have by their RFCs. */
+/** What the port base is added to: the ports that the protocols have by their RFCs; metrics have none. */
 const STANDARD_PORTS: Readonly<Record<ListenerName, number>> = {
   mx: 25,
   lmtp: 24,
@@ -12,6 +12,7 @@ const STANDARD_PORTS: Readonly<Record<ListenerName, number>> = {
   imap: 143,
   imaps: 993,
   http: 80,
+  metrics: 94,
 };
 
 export const DEFAULT_PORT_BASE = 2000;

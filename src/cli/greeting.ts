@@ -17,6 +17,10 @@ interface Protocol {
 /** RFC 5321 §4.2; RFC 9051 §7.1.1; RFC 9112 §4. */
 const SMTP: Protocol = { greeting: /^220 / };
 const IMAP: Protocol = { greeting: /^\* OK / };
+const HTTP = (path: string): Protocol => ({
+  request: `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`,
+  greeting: /^HTTP\/1\.1 200 /,
+});
 const PROTOCOLS: Readonly<Record<ListenerName, Protocol>> = {
   mx: SMTP,
   lmtp: SMTP,
@@ -24,10 +28,8 @@ const PROTOCOLS: Readonly<Record<ListenerName, Protocol>> = {
   submissions: { ...SMTP, isImplicitTls: true },
   imap: IMAP,
   imaps: { ...IMAP, isImplicitTls: true },
-  http: {
-    request: 'GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n',
-    greeting: /^HTTP\/1\.1 200 /,
-  },
+  http: HTTP('/readyz'),
+  metrics: HTTP('/metrics'),
 };
 
 const GREETING_LINE_OCTETS = 8 * KIB;

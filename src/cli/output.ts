@@ -30,6 +30,8 @@ export function printFields<T>(stdout: Writable, record: T, columns: Columns<T>)
   for (const [name, value] of Object.entries(columns)) stdout.write(`${name}: ${shown(value(record))}\n`);
 }
 
-/** Names come from others: none may steer the terminal. */
 const shown = (value: string | number | null): string =>
-  value === null || value === '' ? '-' : String(value).replace(/\p{Cc}/gu, '\ufffd');
+  value === null || value === '' ? '-' : printable(String(value));
+
+/** Names come from others: none may steer the terminal. */
+export const printable = (text: string): string => text.replace(/\p{Cc}/gu, '\ufffd');

@@ -2,6 +2,7 @@
 import { ConfigError } from '../config/config-error.ts';
 import { LetterlockError } from '../errors.ts';
 import { aliasCommands } from './alias.ts';
+import { auditCommands } from './audit.ts';
 import {
   type Command,
   type CommandTable,
@@ -21,6 +22,7 @@ import { groupCommands } from './group.ts';
 import { healthCommands } from './health.ts';
 import { helpOnCommand, overview } from './help.ts';
 import { orgCommands } from './org.ts';
+import { printable } from './output.ts';
 import { serveCommands } from './serve-command.ts';
 import type { Terminal } from './terminal.ts';
 import { userCommands } from './user.ts';
@@ -35,6 +37,7 @@ const COMMANDS: CommandTable = {
   ...aliasCommands,
   ...configCommands,
   ...fsckCommands,
+  ...auditCommands,
   ...healthCommands,
 };
 
@@ -101,8 +104,6 @@ const namesBelow = (area: string): string[] =>
 
 const only = (area: string): CommandTable =>
   Object.fromEntries(namesBelow(area).map((name) => [name, COMMANDS[name]!]));
-
-const printable = (text: string): string => text.replace(/\p{Cc}/gu, '\ufffd');
 
 /** One sentence; for a wrong configuration one for each thing that is wrong; for a bug its stack too. */
 function complaint(error: unknown): string {

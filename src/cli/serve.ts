@@ -12,11 +12,16 @@ import { MemoryBudget } from '../delivery/spool.ts';
 import { Accounts } from '../directory/accounts.ts';
 import { Authenticator } from '../directory/authenticator.ts';
 import { Directory } from '../directory/directory.ts';
-import { type ClientSettings, startHttp } from '../http/server.ts';
+import { Logins } from '../directory/logins.ts';
+import { type Probe, readiness, workingParts } from '../http/readiness.ts';
+import { type ClientSettings, startHttp, startMetricsHttp } from '../http/server.ts';
 import { ImapServer } from '../imap/server.ts';
 import { Keyring } from '../keys/keyring.ts';
-import { ACCOUNT_RETRY_MS } from '../limits.ts';
+import { ACCOUNT_RETRY_MS, HTTP_PROBE_MS } from '../limits.ts';
+import { Exposition } from '../metrics/exposition.ts';
+import { serverMetrics } from '../metrics/server-metrics.ts';
 import { inNetworks } from '../networks.ts';
+import type { SmtpCounts } from '../smtp/counts.ts';
 import type { SmtpListener } from '../smtp/edge.ts';
 import { startLmtp } from '../smtp/lmtp.ts';
 import { startMx } from '../smtp/mx.ts';
@@ -28,6 +33,7 @@ import { Certificate } from '../tls/certificate.ts';
 import { adminSocketPath, startAdminSocket } from './admin-socket.ts';
 import { administer } from './administer.ts';
 import { openKeyService } from './key-service.ts';
+import { probesOf } from './probes.ts';
 
 export interface ServeOptions {
   readonly log: Logger;
@@ -100,13 +106,14 @@ export async function serve(config: Config, options: ServeOptions): Promise<Serv
     closing.add(() => certificate?.close());
     const finishing = finishAccounts(parts.accounts, log);
     closing.add(() => finishing.stop());
+    const probes = probesOf(config, parts, certificate);
     const admin = await startAdminSocket(
       adminSocketPath(config.dataDirectory),
-      (request) => administer(parts.accounts, request),
+      (request) => administer(parts.accounts, request, () => readiness(probes, HTTP_PROBE_MS)),
       { onBug: (error) => log.error({ err: error }, 'an administrative request failed') },
     );
     closing.add(() => admin.close());
-    const ports = await listen(config, parts, certificate, log, closing);
+    const ports = await listen(config, parts, certificate, probes, log, closing);
     log.info({ ports, roles: config.roles }, 'serving');
     return {
       ports,
@@ -128,7 +135,7 @@ export async function serve(config: Config, options: ServeOptions): Promise<Serv
 }
 
 async function openKeyring(config: Config, directory: Directory, log: Logger): Promise<Keyring> {
-  const { keys, keysDirectory } = config;
+  const { keys, keysDirectory, audit } = config;
   return Keyring.open({
     directory: keysDirectory,
     service: await openKeyService(config, log),
@@ -136,6 +143,7 @@ async function openKeyring(config: Config, directory: Directory, log: Logger): P
     recipientType: keys.recipientType,
     bootId: `${Date.now().toString(36)}-${randomBytes(4).toString('hex')}`,
     secondPin: (organization) => directory.directoryKey(organization),
+    checkpoints: { intervalMs: audit.checkpointSeconds * 1000, copyFile: audit.checkpointFile },
     leaseTimes: { idleMs: keys.leaseIdleSeconds * 1000, absoluteMs: keys.leaseAbsoluteSeconds * 1000 },
     log,
   });
@@ -145,42 +153,66 @@ async function listen(
   config: Config,
   parts: Parts,
   certificate: Certificate | null,
+  probes: readonly Probe[],
   log: Logger,
   closing: Closing,
 ): Promise<Server['ports']> {
   const ports: Partial<Record<ListenerName, number>> = {};
   const authenticator = new Authenticator({ directory: parts.directory });
+  const logins = new Logins(authenticator);
+  const deliverer = new Deliverer({
+    store: parts.store,
+    spoolDirectory: spoolDirectory(config.dataDirectory),
+  });
   const graceMs = config.shutdownSeconds * 1000;
 
   // All stop at once: one that drains must not let another go on accepting.
   const listeners: (() => Promise<void>)[] = [];
   closing.add(() => Promise.all(listeners.map((close) => close())));
 
-  const smtp = smtpParts(config, parts, certificate, authenticator, log);
+  const smtpCounts = new Map<string, SmtpCounts>();
+  const smtp = smtpParts(config, parts, certificate, deliverer, logins, log);
   for (const [name, start] of Object.entries(smtp)) {
     const at = listenerOf(config, name as ListenerName);
     if (at === null) continue;
     const listener = await start({ address: at.host, port: at.port });
     listeners.push(() => listener.close(graceMs));
     certificate?.onChange((options) => listener.updateTls(options));
+    smtpCounts.set(name, listener.counts);
     ports[name as ListenerName] = listener.port;
   }
 
   const imapNames = (['imap', 'imaps'] as const).filter((name) => listenerOf(config, name) !== null);
-  const imap = imapServer(config, parts, certificate, authenticator, log, imapNames);
+  const imap = imapServer(config, parts, certificate, logins, log, imapNames);
   const imapPorts = await imap.listen();
   listeners.push(() => imap.close(graceMs));
   for (const [index, name] of imapNames.entries()) ports[name] = imapPorts[index]!;
 
   const http = listenerOf(config, 'http');
   if (http !== null) {
-    const probes = [
-      { name: 'store', isReady: () => parts.store.hasSpace },
-      { name: 'keys', isReady: () => parts.keyring.canUseKeys },
-    ];
     const listener = await startHttp({ ...http, clients: clientSettings(config, ports) }, { probes, log });
     listeners.push(() => listener.close());
     ports.http = listener.port;
+  }
+
+  const metricsAt = listenerOf(config, 'metrics');
+  if (metricsAt !== null) {
+    const metrics = serverMetrics({
+      smtp: smtpCounts,
+      imap: imap.counts,
+      logins: logins.outcomes,
+      hashing: () => authenticator.hashing,
+      deliveries: () => deliverer.mailboxes,
+      keyring: parts.keyring,
+      store: () => parts.store.vitals,
+      certificateExpiresAt: () => certificate?.expiresAt ?? null,
+      parts: () => workingParts(probes, HTTP_PROBE_MS),
+    });
+    closing.add(() => metrics.close());
+    const { contentType } = Exposition;
+    const listener = await startMetricsHttp(metricsAt, { text: () => metrics.text(), contentType, log });
+    listeners.push(() => listener.close());
+    ports.metrics = listener.port;
   }
   return ports;
 }
@@ -214,13 +246,14 @@ function smtpParts(
   config: Config,
   parts: Parts,
   certificate: Certificate | null,
-  authenticator: Authenticator,
+  deliverer: Deliverer,
+  logins: Logins,
   log: Logger,
 ): Record<'mx' | 'lmtp' | 'submission' | 'submissions', StartSmtp> {
   const { messages, smtp } = config;
   const spool = spoolDirectory(config.dataDirectory);
   const deps = {
-    deliverer: new Deliverer({ store: parts.store, spoolDirectory: spool }),
+    deliverer,
     budget: new MemoryBudget(),
     spoolDirectory: spool,
     log: log.child({ part: 'smtp' }),
@@ -239,7 +272,7 @@ function smtpParts(
       password: string;
       remoteAddress: string;
     }): Promise<Submitter> => {
-      const { userId } = await authenticator.authenticate(username, password, remoteAddress);
+      const { userId } = await logins.authenticate('smtp', username, password, remoteAddress);
       return { owns: (address) => parts.directory.maySendAs(userId, address) };
     },
   };
@@ -268,7 +301,7 @@ function imapServer(
   config: Config,
   parts: Parts,
   certificate: Certificate | null,
-  authenticator: Authenticator,
+  logins: Logins,
   log: Logger,
   names: readonly ('imap' | 'imaps')[],
 ): ImapServer {
@@ -279,7 +312,7 @@ function imapServer(
     {
       store: parts.store,
       signIn: async (username, password, remoteAddress) => {
-        const user = await authenticator.authenticate(username, password, remoteAddress);
+        const user = await logins.authenticate('imap', username, password, remoteAddress);
         const { organization, mailbox, quotaOctets, address, userId } = user;
         const owner = parts.keyring.ownerHandle({
           organization,

@@ -61,6 +61,8 @@ export function roleOf(listener: ListenerName): Role {
       return 'submission';
     case 'imaps':
       return 'imap';
+    case 'metrics':
+      return 'http';
     default:
       return listener;
   }
@@ -152,7 +154,7 @@ function listenersThatNeedTls({ listeners, roles, plaintextAuthNetworks }: Setti
 
 /** Fills in what follows from other keys and from the machine. */
 function complete(settings: Settings, workingDirectory: string): Config {
-  const { tls, logging, keys, smtp } = settings;
+  const { tls, logging, keys, smtp, audit } = settings;
   const absolute = (path: string) => resolve(workingDirectory, path);
   const absoluteOrNull = (path: string | null) => (path === null ? null : absolute(path));
   const dataDirectory = absolute(settings.dataDirectory);
@@ -170,6 +172,7 @@ function complete(settings: Settings, workingDirectory: string): Config {
     },
     smtp: { ...smtp, authenticationServiceId: smtp.authenticationServiceId ?? hostname },
     keys: { ...keys, rootKeyFile: absoluteOrNull(keys.rootKeyFile) ?? join(keysDirectory, 'root.key') },
+    audit: { ...audit, checkpointFile: absoluteOrNull(audit.checkpointFile) },
     logging: { ...logging, file: absoluteOrNull(logging.file) },
   };
 }

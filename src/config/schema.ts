@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { DEFAULT_CONTEXT_OPTIONS } from '../keys/context.ts';
 import {
   CERTIFICATE_POLL_MS,
+  CHECKPOINT_INTERVAL_MS,
   DISK_RESERVE_OCTETS,
   IMAP_APPEND_OCTETS,
   IMAP_AUTOLOGOUT_MS,
@@ -32,12 +33,23 @@ import {
 } from '../limits.ts';
 
 export const ROLES = ['mx', 'lmtp', 'submission', 'imap', 'http'] as const;
-export const LISTENER_NAMES = ['mx', 'lmtp', 'submission', 'submissions', 'imap', 'imaps', 'http'] as const;
+export const LISTENER_NAMES = [
+  'mx',
+  'lmtp',
+  'submission',
+  'submissions',
+  'imap',
+  'imaps',
+  'http',
+  'metrics',
+] as const;
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 /** Both protocols where the system has both: a listener on `::` takes IPv4 too. */
 const ANYWHERE = '::';
 const LOOPBACK = '127.0.0.1';
+/** Where exporters of no port of their own listen. */
+const METRICS_PORT = 9464;
 const NETWORK = 'expected a network such as 10.1.0.0/16 or fd00::/8';
 const LARGEST_MESSAGE_OCTETS = 1024 * MIB;
 
@@ -85,6 +97,7 @@ export const settingsSchema = z.strictObject({
     imap: listener(ANYWHERE, 143),
     imaps: listener(ANYWHERE, 993),
     http: listener(LOOPBACK, 80),
+    metrics: listener(LOOPBACK, METRICS_PORT),
   }),
   tls: section({
     certificateFile: path.nullable().default(null),
@@ -165,6 +178,11 @@ export const settingsSchema = z.strictObject({
     }),
     leaseIdleSeconds: seconds(LEASE_IDLE_MS, 1, LEASE_IDLE_MS / 1000),
     leaseAbsoluteSeconds: seconds(LEASE_ABSOLUTE_MS, 1, LEASE_ABSOLUTE_MS / 1000),
+  }),
+  audit: section({
+    checkpointSeconds: seconds(CHECKPOINT_INTERVAL_MS, 1),
+    /** null: none. */
+    checkpointFile: path.nullable().default(null),
   }),
   quota: section({ defaultOctets: z.int().min(1).nullable().default(null) }),
   store: section({

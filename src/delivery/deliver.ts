@@ -47,9 +47,15 @@ export interface DelivererOptions extends SealOptions {
 export class Deliverer {
   readonly #options: DelivererOptions;
   readonly #large = new Gate(LARGE_MESSAGES_AT_ONCE);
+  #mailboxes = 0;
 
   constructor(options: DelivererOptions) {
     this.#options = options;
+  }
+
+  /** Mailboxes that got a message, each time. */
+  get mailboxes(): number {
+    return this.#mailboxes;
   }
 
   /**
@@ -108,8 +114,10 @@ export class Deliverer {
         let isTaken = false;
         try {
           for (const { mailbox, error } of await this.#options.store.deliver(message, placements)) {
-            if (error === undefined) isTaken = true;
-            else failures.set(mailbox, error);
+            if (error === undefined) {
+              isTaken = true;
+              this.#mailboxes += 1;
+            } else failures.set(mailbox, error);
           }
         } catch (error) {
           for (const { handle } of placements) failures.set(handle.mailbox, error as Error);

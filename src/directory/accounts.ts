@@ -32,6 +32,7 @@ export interface AccountParts {
     | 'removeMailboxKeys'
     | 'ownerHandle'
     | 'lock'
+    | 'checkpoint'
   >;
   readonly store: Pick<MailStore, 'createMailbox' | 'removeMailbox'>;
   /** Of users that are made without one of their own; null: no limit. */
@@ -51,6 +52,11 @@ export class Accounts {
     this.#keyring = parts.keyring;
     this.#store = parts.store;
     this.#defaultQuotaOctets = parts.defaultQuotaOctets;
+  }
+
+  /** Keyring.checkpoint: a line; null when no key was ever used. */
+  checkpoint(): Promise<string | null> {
+    return this.#keyring.checkpoint();
   }
 
   /** @throws RefusedError 'already-exists', 'invalid', 'key-denied'; UnavailableError 'key-service-down'. */

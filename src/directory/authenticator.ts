@@ -54,6 +54,11 @@ export class Authenticator {
     this.#verified = new VerifiedCredentials(now);
   }
 
+  /** Passwords that are being hashed now, and that wait for it. */
+  get hashing(): { readonly running: number; readonly waiting: number } {
+    return this.#slots.counts;
+  }
+
   /**
    * @param username Any address of the user.
    * @throws RefusedError 'bad-credentials', the later the more the network of the remote address has failed; the same

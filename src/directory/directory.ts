@@ -15,6 +15,7 @@ import {
   withoutDetail,
 } from './address.ts';
 import { GROUPS_WITHIN, Resolver } from './resolver.ts';
+import { openDirectoryDatabase, openDirectoryToRead } from './schema.ts';
 import { Tables } from './tables.ts';
 import type { Alias, Domain, Group, Organization, Resolution, User, UserState } from './types.ts';
 
@@ -75,7 +76,12 @@ export class Directory {
 
   /** @throws IntegrityError 'format', UnavailableError. */
   static open(file: string): Directory {
-    return new Directory(new Tables(file));
+    return new Directory(new Tables(openDirectoryDatabase(file)));
+  }
+
+  /** Beside the process that has it open: methods that change anything throw. @throws as openDirectoryToRead does. */
+  static openToRead(file: string): Directory {
+    return new Directory(new Tables(openDirectoryToRead(file)));
   }
 
   close(): void {

@@ -2,6 +2,8 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { IntegrityError } from '../errors.ts';
+import { DIRECTORY_READ_MS } from '../limits.ts';
 import { configure, migrate, refuseOldSqlite, type Setting } from '../sqlite.ts';
 
 /** `MIGRATIONS[n]` leads from schema version n to n + 1. Never edited once released; only added to. */
@@ -108,4 +110,19 @@ export function openDirectoryDatabase(file: string): DatabaseSync {
     throw error;
   }
   return database;
+}
+
+/** To look things up beside a server that runs. @throws the system's or SQLite's error; IntegrityError as above. */
+export function openDirectoryToRead(file: string): DatabaseSync {
+  const database = new DatabaseSync(file, { readOnly: true, timeout: DIRECTORY_READ_MS });
+  try {
+    const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
+    if (version !== MIGRATIONS.length) {
+      throw new IntegrityError('format', `The directory has schema version ${version}.`);
+    }
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
 }

@@ -3,12 +3,18 @@ import { UnavailableError } from '../errors.ts';
 
 export class Slots {
   #free: number;
+  readonly #capacity: number;
   readonly #waiting: number;
   readonly #queue: (() => void)[] = [];
 
   constructor(capacity: number, waiting: number) {
     this.#free = capacity;
+    this.#capacity = capacity;
     this.#waiting = waiting;
+  }
+
+  get counts(): { readonly running: number; readonly waiting: number } {
+    return { running: this.#capacity - this.#free, waiting: this.#queue.length };
   }
 
   /** First come, first served. @throws UnavailableError 'busy'. */

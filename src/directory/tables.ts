@@ -1,7 +1,6 @@
 /** The tables of directory.db as the directory uses them: statements kept, constraints told in the directory's words. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { RefusedError, UnavailableError } from '../errors.ts';
-import { openDirectoryDatabase } from './schema.ts';
 
 const SQLITE_FULL = 13;
 
@@ -9,9 +8,8 @@ export class Tables {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
-  /** @throws as openDirectoryDatabase does. */
-  constructor(file: string) {
-    this.#database = openDirectoryDatabase(file);
+  constructor(database: DatabaseSync) {
+    this.#database = database;
   }
 
   /** Every row, by column name. */

@@ -1,4 +1,7 @@
-/** The HTTP listener: health, and what mail clients ask to set themselves up. In clear: a proxy terminates TLS. */
+/**
+ * The HTTP listeners, in clear. One has health and what mail clients ask to set themselves up; a proxy that terminates TLS
+ * passes it on to the world. Metrics have one of their own, so that no rule of that proxy can pass them on by mistake.
+ */
 import type { AddressInfo } from 'node:net';
 import { type FastifyInstance, fastify } from 'fastify';
 import {
@@ -9,15 +12,18 @@ import {
   HTTP_REQUEST_MS,
 } from '../limits.ts';
 import { type ClientSettings, clientSetup } from './client-setup.ts';
-import { type Probe, unready } from './readiness.ts';
+import { type Probe, readiness } from './readiness.ts';
 
 export type { ClientSettings } from './client-setup.ts';
 export type { Probe } from './readiness.ts';
 
-export interface HttpOptions {
+export interface HttpAddress {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+}
+
+export interface HttpOptions extends HttpAddress {
   /** Null: clients are told nothing. */
   readonly clients: ClientSettings | null;
   /** How long a probe may take. Default HTTP_PROBE_MS. */
@@ -43,6 +49,28 @@ export interface HttpListener {
 
 /** @throws the system's error when the port is taken. */
 export async function startHttp(options: HttpOptions, deps: HttpDeps): Promise<HttpListener> {
+  const server = newServer(deps.log);
+  health(server, deps.probes, options.probeMs ?? HTTP_PROBE_MS);
+  if (options.clients !== null) clientSetup(server, options.clients);
+  return await listening(server, options);
+}
+
+/**
+ * @param text The exposition, made anew for each request.
+ * @throws the system's error when the port is taken.
+ */
+export async function startMetricsHttp(
+  address: HttpAddress,
+  { text, contentType, log }: { text: () => Promise<string>; contentType: string; log: HttpLog },
+): Promise<HttpListener> {
+  const server = newServer(log);
+  server.get('/metrics', async (_request, reply) =>
+    reply.header('content-type', contentType).send(await text()),
+  );
+  return await listening(server, address);
+}
+
+function newServer(log: HttpLog): FastifyInstance {
   const server = fastify({
     logger: false,
     bodyLimit: HTTP_BODY_OCTETS,
@@ -52,21 +80,21 @@ export async function startHttp(options: HttpOptions, deps: HttpDeps): Promise<H
     routerOptions: { caseSensitive: false },
   });
   server.server.maxConnections = HTTP_CONNECTIONS;
-  answerErrors(server, deps.log);
-  health(server, deps.probes, options.probeMs ?? HTTP_PROBE_MS);
-  if (options.clients !== null) clientSetup(server, options.clients);
-  await server.listen({ host: options.host, port: options.port });
+  answerErrors(server, log);
+  return server;
+}
+
+async function listening(server: FastifyInstance, { host, port }: HttpAddress): Promise<HttpListener> {
+  await server.listen({ host, port });
   return { port: (server.server.address() as AddressInfo).port, close: () => server.close() };
 }
 
 function health(server: FastifyInstance, probes: readonly Probe[], probeMs: number): void {
   server.get('/healthz', () => ({ status: 'ok' }));
   server.get('/readyz', async (_request, reply) => {
-    const failing = await unready(probes, probeMs);
+    const answer = await readiness(probes, probeMs);
     reply.header('cache-control', 'no-store');
-    return failing.length === 0
-      ? { status: 'ready' }
-      : reply.code(503).send({ status: 'not ready', failing });
+    return reply.code(answer.status === 'ready' ? 200 : 503).send(answer);
   });
 }
 

@@ -21,6 +21,7 @@ import {
 } from '../limits.ts';
 import type { ImapDependencies } from './command/context.ts';
 import { Connection, type ImapTimes } from './connection.ts';
+import { ImapCounts } from './counts.ts';
 import { Slots } from './slots.ts';
 import { printStatusResponse } from './wire/printer.ts';
 
@@ -63,6 +64,7 @@ const TIMES: ImapTimes = {
 };
 
 export class ImapServer {
+  readonly counts = new ImapCounts();
   readonly #dependencies: ImapDependencies;
   readonly #options: ImapServerOptions;
   readonly #times: ImapTimes;
@@ -74,7 +76,7 @@ export class ImapServer {
   #waitingOctets = 0;
 
   constructor(dependencies: ImapDependencies, options: ImapServerOptions) {
-    this.#dependencies = dependencies;
+    this.#dependencies = { ...dependencies, counts: this.counts };
     this.#options = options;
     this.#times = { ...TIMES, ...options.times };
     this.#addresses = new Slots(options.maxConnectionsPerAddress ?? IMAP_CONNECTIONS_PER_ADDRESS);
@@ -151,6 +153,9 @@ export class ImapServer {
       claimWaiting: (octets) => this.#claimWaiting(octets),
     });
     const { log } = this.#dependencies;
+    const name = listener.isImplicitTls ? 'imaps' : 'imap';
+    this.counts.connections.add(name);
+    this.counts.openConnections.add(name);
     log.debug({ connection: id, remoteAddress }, 'an IMAP connection began');
     const served = connection
       .serve()
@@ -159,6 +164,7 @@ export class ImapServer {
       })
       .finally(() => {
         this.#connections.delete(connection);
+        this.counts.openConnections.add(name, -1);
         release();
         log.debug({ connection: id }, 'an IMAP connection ended');
       });

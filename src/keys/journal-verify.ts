@@ -1,10 +1,13 @@
 /**
- * Checks the hash chain of one key-use journal. docs/format.md, "Key-use journal".
+ * Checks one key-use journal: its hash chain, that every outcome has its intent, and that it still says what checkpoints
+ * say of it. docs/format.md, "Key-use journal".
  *
- * The chain shows lines that were changed, removed or exchanged within it. It cannot show that its end was cut off or
- * that it was written anew from some line on: for that, compare `head` with one that left the machine earlier.
+ * The chain shows lines that were changed, removed or exchanged within it. That its end was cut off, or that it was
+ * written anew from some line on, only a checkpoint shows.
  */
-import { createReadStream } from 'node:fs';
+import { AUDIT_FINDINGS, AUDIT_OPEN_USES } from '../limits.ts';
+import type { JournalEnd } from './checkpoint.ts';
+import { bootOf, LineFile } from './journal-files.ts';
 import { lineHash, NO_PREVIOUS } from './journal-record.ts';
 
 export interface JournalProblem {
@@ -13,83 +16,210 @@ export interface JournalProblem {
   /**
    * `unreadable`: no record. `chain`: it does not continue the line before it, so one of the two was changed.
    * `gap`, `order`: its sequence number is too high, or not ascending. `boot`: of another start of the process.
-   * `torn`: the end of the file is no whole line, as a crash may leave it.
+   * `torn`: the end of the file is no whole line, as a crash may leave it. `unpaired`: an outcome without its intent.
+   *
+   * Against checkpoints, `checkpoint` the one concerned: `rewritten`: this line, or one since `from`, was another then.
+   * `truncated`: the file had more lines then. `appended`: the journal had ended before this line.
    */
-  readonly kind: 'unreadable' | 'chain' | 'gap' | 'order' | 'boot' | 'torn';
+  readonly kind:
+    | 'unreadable'
+    | 'chain'
+    | 'gap'
+    | 'order'
+    | 'boot'
+    | 'torn'
+    | 'unpaired'
+    | 'rewritten'
+    | 'truncated'
+    | 'appended';
+  readonly from?: number;
+  readonly checkpoint?: number;
+}
+
+/** What a checkpoint says of this journal. */
+export interface Claim extends JournalEnd {
+  /** Its `seq`. */
+  readonly checkpoint: number;
+}
+
+/** A use whose outcome is not on record: it is under way, the process crashed, or the record was cut off. */
+export interface UnfinishedUse {
+  readonly line: number;
+  readonly at: string;
 }
 
 export interface JournalReport {
   readonly lines: number;
   /** SHA-256 of the last line, in hex: what a checkpoint vouches for. */
   readonly head: string;
+  /** Of the first record; null when there is none. */
+  readonly firstAt: string | null;
+  /** The first AUDIT_FINDINGS of them. */
   readonly problems: readonly JournalProblem[];
+  readonly problemCount: number;
+  /** The first AUDIT_FINDINGS of them. */
+  readonly unfinished: readonly UnfinishedUse[];
+  readonly unfinishedCount: number;
+  /** The claims that hold. */
+  readonly confirmed: readonly Claim[];
 }
 
-/** @throws the file system's error when the file cannot be read. */
-export async function verifyUseJournal(path: string): Promise<JournalReport> {
-  const check = new ChainCheck();
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-    const octets = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    let start = 0;
-    for (let end = octets.indexOf(LF); end !== -1; end = octets.indexOf(LF, start)) {
-      check.line(octets.subarray(start, end));
-      start = end + 1;
-    }
-    // Space written ahead is no part of a line; without this a MiB of it would be copied with every chunk.
-    rest = isBlank(octets, start) ? Buffer.alloc(0) : octets.subarray(start);
+/**
+ * The file may be written meanwhile: what it holds now is checked.
+ * @param claims In any order.
+ * @throws the file system's error when the file cannot be read.
+ */
+export async function verifyUseJournal(path: string, claims: readonly Claim[] = []): Promise<JournalReport> {
+  const check = new JournalCheck(bootOf(path), claims);
+  const file = await LineFile.open(path);
+  try {
+    for await (const batch of file.batches()) for (const line of batch) check.line(line);
+    return check.end(file.isTorn);
+  } finally {
+    await file.close();
   }
-  return check.end(rest.length > 0);
 }
 
-const LF = 0x0a;
-const SPACE = 0x20;
-
-class ChainCheck {
+class JournalCheck {
+  readonly #claims: readonly Claim[];
+  #nextClaim = 0;
   #lines = 0;
   #head = NO_PREVIOUS;
   #seq = 0;
-  #boot: string | null = null;
-  readonly #problems: JournalProblem[] = [];
+  readonly #boot: string;
+  /** Said once each. */
+  readonly #foreignBoots = new Set<string>();
+  #firstAt: string | null = null;
+  readonly #problems = new Findings<JournalProblem>();
+  readonly #unfinished = new Findings<UnfinishedUse>();
+  readonly #confirmed: Claim[] = [];
+  /** Where the last claim that holds ends. */
+  #confirmedTo = 0;
+  #endedAt: Claim | null = null;
+  #isRewritten = false;
+  /** By `seq`. */
+  readonly #open = new Map<number, UnfinishedUse & { readonly operation: unknown }>();
 
-  line(octets: Buffer): void {
+  constructor(boot: string, claims: readonly Claim[]) {
+    this.#boot = boot;
+    this.#claims = claims.toSorted((a, b) => a.lines - b.lines || a.checkpoint - b.checkpoint);
+  }
+
+  line(octets: Buffer | null): void {
     this.#lines += 1;
-    const place = readPlace(octets);
-    if (place === null) {
+    const record = octets === null ? null : readRecord(octets);
+    if (record === null) {
       this.#report('unreadable');
     } else {
-      this.#boot ??= place.boot;
-      if (place.boot !== this.#boot) this.#report('boot');
-      if (place.seq > this.#seq + 1) this.#report('gap');
-      else if (place.seq <= this.#seq) this.#report('order');
-      if (place.prev !== this.#head) this.#report('chain');
+      this.#firstAt ??= record.at;
+      if (record.boot !== this.#boot && !this.#foreignBoots.has(record.boot)) {
+        this.#foreignBoots.add(record.boot);
+        this.#report('boot');
+      }
+      if (record.seq > this.#seq + 1) this.#report('gap');
+      else if (record.seq <= this.#seq) this.#report('order');
+      if (record.prev !== this.#head) this.#report('chain');
+      this.#pair(record);
     }
-    this.#seq = place?.seq ?? this.#seq + 1;
-    this.#head = lineHash(octets);
+    this.#seq = record?.seq ?? this.#seq + 1;
+    this.#head = octets === null ? NO_PREVIOUS : lineHash(octets);
+    this.#compare();
   }
 
   end(isTorn: boolean): JournalReport {
-    if (isTorn) this.#problems.push({ line: this.#lines + 1, kind: 'torn' });
-    return { lines: this.#lines, head: this.#head, problems: this.#problems };
+    if (isTorn) this.#problems.add({ line: this.#lines + 1, kind: 'torn' });
+    const cut = this.#claims.slice(this.#nextClaim).find(({ lines }) => lines > this.#lines);
+    if (cut !== undefined) this.#report('truncated', { line: this.#lines + 1, checkpoint: cut.checkpoint });
+    for (const use of this.#open.values()) this.#unfinished.add(use);
+    return {
+      lines: this.#lines,
+      head: this.#head,
+      firstAt: this.#firstAt,
+      problems: this.#problems.kept,
+      problemCount: this.#problems.count,
+      unfinished: this.#unfinished.kept.map(({ line, at }) => ({ line, at })),
+      unfinishedCount: this.#unfinished.count,
+      confirmed: this.#confirmed,
+    };
   }
 
-  #report(kind: JournalProblem['kind']): void {
-    this.#problems.push({ line: this.#lines, kind });
+  #pair({ seq, at, event, operation, intent }: JournalLine): void {
+    if (event === 'intent') {
+      this.#open.set(seq, { line: this.#lines, at, operation });
+      const [oldest] = this.#open;
+      if (this.#open.size > AUDIT_OPEN_USES && oldest !== undefined) {
+        this.#open.delete(oldest[0]);
+        this.#unfinished.add(oldest[1]);
+      }
+    } else if (event === 'outcome') {
+      const begun = typeof intent === 'number' ? this.#open.get(intent) : undefined;
+      if (begun?.operation === operation && begun !== undefined) this.#open.delete(intent as number);
+      else this.#report('unpaired');
+    }
+  }
+
+  /** With every claim that ends at this line. */
+  #compare(): void {
+    if (this.#endedAt !== null) {
+      this.#report('appended', { checkpoint: this.#endedAt.checkpoint });
+      this.#endedAt = null; // said once
+    }
+    for (
+      let claim = this.#claims[this.#nextClaim];
+      claim !== undefined && claim.lines <= this.#lines;
+      claim = this.#claims[++this.#nextClaim]
+    ) {
+      if (claim.lines < this.#lines) continue; // of no line
+      if (claim.head === this.#head) {
+        this.#confirmed.push(claim);
+        this.#confirmedTo = this.#lines;
+        if (claim.isEnded) this.#endedAt = claim;
+      } else if (!this.#isRewritten) {
+        this.#isRewritten = true; // no later claim can hold
+        this.#report('rewritten', { from: this.#confirmedTo + 1, checkpoint: claim.checkpoint });
+      }
+    }
+  }
+
+  #report(kind: JournalProblem['kind'], more: Partial<JournalProblem> = {}): void {
+    this.#problems.add({ line: this.#lines, kind, ...more });
   }
 }
 
-function readPlace(line: Buffer): { boot: string; seq: number; prev: string } | null {
+/** The first of many. */
+class Findings<T> {
+  readonly kept: T[] = [];
+  count = 0;
+
+  add(finding: T): void {
+    this.count += 1;
+    if (this.kept.length < AUDIT_FINDINGS) this.kept.push(finding);
+  }
+}
+
+interface JournalLine {
+  readonly boot: string;
+  readonly seq: number;
+  readonly prev: string;
+  readonly at: string;
+  readonly event: unknown;
+  readonly operation: unknown;
+  readonly intent: unknown;
+}
+
+function readRecord(line: Buffer): JournalLine | null {
   try {
-    const { boot, seq, prev } = JSON.parse(line.toString()) as Record<string, unknown>;
-    return typeof boot === 'string' && Number.isSafeInteger(seq) && typeof prev === 'string'
-      ? { boot, seq: seq as number, prev }
+    const { boot, seq, prev, at, event, operation, intent } = JSON.parse(line.toString()) as Record<
+      string,
+      unknown
+    >;
+    return typeof boot === 'string' &&
+      Number.isSafeInteger(seq) &&
+      typeof prev === 'string' &&
+      typeof at === 'string'
+      ? { boot, seq: seq as number, prev, at, event, operation, intent }
       : null;
   } catch {
     return null;
   }
-}
-
-function isBlank(octets: Buffer, start: number): boolean {
-  for (let i = start; i < octets.length; i++) if (octets[i] !== SPACE) return false;
-  return true;
 }

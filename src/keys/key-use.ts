@@ -6,6 +6,7 @@ import { IntegrityError, LetterlockError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import { KEY_SERVICE_DEADLINE_MS } from '../limits.ts';
 import { type ContextOptions, encryptionContext, isContextOf, type KeySubject } from './context.ts';
+import type { KeyCounts } from './counts.ts';
 import type { KeyOperation, KeyUser, UsedKey } from './journal-record.ts';
 import type { WrappedKey } from './key-store.ts';
 import { failedRequestId, type KeyService, type Unwrapped } from './service.ts';
@@ -35,11 +36,13 @@ export class KeyUse {
   readonly service: KeyService;
   readonly #journal: UseJournal;
   readonly #context: ContextOptions;
+  readonly #counts: KeyCounts;
 
-  constructor(service: KeyService, journal: UseJournal, context: ContextOptions) {
+  constructor(service: KeyService, journal: UseJournal, context: ContextOptions, counts: KeyCounts) {
     this.service = service;
     this.#journal = journal;
     this.#context = context;
+    this.#counts = counts;
   }
 
   async wrap(place: KeyPlace, keyId: string, user: KeyUser, clear: Uint8Array): Promise<WrappedKey> {
@@ -68,14 +71,18 @@ export class KeyUse {
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const intent = await this.#journal.intent(key, user, operation);
+    const begunAt = performance.now();
+    const ended = (outcome: string, requestId: string | null): void => {
+      this.#counts.called(operation, outcome, performance.now() - begunAt);
+      this.#journal.outcome(key, user, { operation, intent, requestId, outcome });
+    };
     try {
       const result = await work(AbortSignal.timeout(KEY_SERVICE_DEADLINE_MS));
-      this.#journal.outcome(key, user, { operation, intent, requestId: result.requestId, outcome: 'ok' });
+      ended('ok', result.requestId);
       return result;
     } catch (error) {
       const outcome = error instanceof LetterlockError ? error.code : 'bug';
-      const requestId = error instanceof Error ? failedRequestId(error) : null;
-      this.#journal.outcome(key, user, { operation, intent, requestId, outcome });
+      ended(outcome, error instanceof Error ? failedRequestId(error) : null);
       throw error;
     }
   }

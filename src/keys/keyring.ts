@@ -12,8 +12,10 @@ import type { MailboxId, OrganizationId } from '../ids.ts';
 import { KEY_BATCH, LEASE_ABSOLUTE_MS, LEASE_IDLE_MS } from '../limits.ts';
 import type { RecipientType } from '../seal/recipient.ts';
 import type { DeliverHandle, OwnerHandle } from '../store/handles.ts';
+import { type CheckpointLog, CheckpointWriter } from './checkpoint-writer.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { ContextOptions } from './context.ts';
+import { KeyCounts } from './counts.ts';
 import type { KeyUser } from './journal-record.ts';
 import { checkKeys, type KeyProblem } from './key-check.ts';
 import { KeyStore } from './key-store.ts';
@@ -29,9 +31,7 @@ import { type SecondPin, VerifiedRecipients } from './verified-recipients.ts';
 export type { KeyProblem } from './key-check.ts';
 
 /** The part of a logger that the keyring uses; pino's is one. */
-export interface KeyringLog {
-  error(fields: object, message: string): void;
-}
+export type KeyringLog = CheckpointLog;
 
 export interface KeyringOptions {
   /** `keys` of docs/format.md: holds keys.db and journal/. Made (0700) when absent. */
@@ -50,6 +50,8 @@ export interface KeyringOptions {
   readonly secondPin?: SecondPin;
   /** Where the key-use journal is written; for tests of disks that are full or fail. */
   readonly openJournalFile?: (path: string) => Promise<JournalFile>;
+  /** How often the journals' ends are signed, and where that is written to besides. */
+  readonly checkpoints?: { readonly intervalMs?: number; readonly copyFile?: string | null };
 }
 
 export interface MailboxKeyRequest {
@@ -68,9 +70,11 @@ export interface OwnerRequest extends KeyUser {
 }
 
 export class Keyring {
+  readonly counts = new KeyCounts();
   readonly #parts: OwnerParts;
   readonly #provisioning: Provisioning;
   readonly #recipients: VerifiedRecipients;
+  readonly #checkpoints: CheckpointWriter;
   /** Changes to the key store are made one after the other: each takes several steps, with awaits between them. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
@@ -102,20 +106,36 @@ export class Keyring {
   }
 
   private constructor(options: KeyringOptions, store: KeyStore, journal: UseJournal, clock: Clock) {
-    const keyUse = new KeyUse(options.service, journal, options.context);
+    const keyUse = new KeyUse(options.service, journal, options.context, this.counts);
     const times = options.leaseTimes;
     const keeper = new LeaseKeeper(clock, {
       idleMs: Math.min(times?.idleMs ?? LEASE_IDLE_MS, LEASE_IDLE_MS),
       absoluteMs: Math.min(times?.absoluteMs ?? LEASE_ABSOLUTE_MS, LEASE_ABSOLUTE_MS),
     });
-    this.#parts = { store, keyUse, keeper, journal };
+    this.#parts = { store, keyUse, keeper, journal, counts: this.counts };
     this.#provisioning = { store, keyUse, recipientType: options.recipientType, now: () => clock.now() };
     this.#recipients = new VerifiedRecipients(store, options.secondPin);
+    this.#checkpoints = new CheckpointWriter({
+      directory: options.directory,
+      journal: () => journal.end,
+      now: () => clock.now(),
+      log: options.log,
+      ...options.checkpoints,
+    });
   }
 
   /** False while the key-use journal cannot be written: what needs a key throws UnavailableError then. */
   get canUseKeys(): boolean {
     return this.#parts.journal.isWritable;
+  }
+
+  get heldLeases(): number {
+    return this.#parts.keeper.size;
+  }
+
+  /** Of the key-use journal: when this process made the last one, and whether the last attempt failed. */
+  get checkpoints(): { readonly lastAt: number | null; readonly isFailing: boolean } {
+    return this.#checkpoints;
   }
 
   /**
@@ -233,6 +253,15 @@ export class Keyring {
     this.#parts.keeper.forget(mailbox);
   }
 
+  /**
+   * Signs where the key-use journals end, if one has grown. Receiving and reading never wait for it.
+   * @returns the newest checkpoint, a line without LF; null when no key was ever used.
+   * @throws what keeps it from being written.
+   */
+  checkpoint(): Promise<string | null> {
+    return this.#checkpoints.make();
+  }
+
   hasMailboxKeys(mailbox: MailboxId): boolean {
     return this.#parts.store.hasCurrentKey(mailbox);
   }
@@ -242,12 +271,13 @@ export class Keyring {
     return [...checkKeys(this.#parts.store, this.#recipients)];
   }
 
-  /** Ends all leases, waits for changes under way, closes journal and key store. */
+  /** Ends all leases, waits for changes under way, closes journal and key store, with a last checkpoint. */
   async close(): Promise<void> {
     const { store, keeper, journal } = this.#parts;
     await this.#lastChange;
     keeper.forgetAll();
     await journal.close();
+    await this.#checkpoints.close();
     store.close();
   }
 

@@ -3,6 +3,7 @@ import { IntegrityError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import type { Recipient } from '../seal/recipient.ts';
 import type { OwnerHandle } from '../store/handles.ts';
+import type { KeyCounts } from './counts.ts';
 import type { KeyUser } from './journal-record.ts';
 import type { KeyStore } from './key-store.ts';
 import { type KeyUse, mailboxPlace } from './key-use.ts';
@@ -16,6 +17,7 @@ export interface OwnerParts {
   readonly keyUse: KeyUse;
   readonly keeper: LeaseKeeper;
   readonly journal: UseJournal;
+  readonly counts: KeyCounts;
 }
 
 export interface OwnerFields {
@@ -64,11 +66,12 @@ export class Owner implements OwnerHandle {
 
   /** Every grant is recorded with where the keys came from; without the record there is no grant. */
   async #acquire(): Promise<HeldLease> {
-    const { keeper, journal } = this.#parts;
+    const { keeper, journal, counts } = this.#parts;
     const { lease, source } = await keeper.acquire(this.mailbox, this.epoch, () => this.#open());
     const place = mailboxPlace(this.organization, this.mailbox, this.epoch);
     const { keyId, requestId } = lease;
     journal.lease({ ...place, keyId }, this.#user, { source, requestId });
+    counts.leases.add(source);
     return lease;
   }
 

@@ -16,6 +16,7 @@ import {
   USE_JOURNAL_RESERVE_OCTETS,
   USE_JOURNAL_STEP_OCTETS,
 } from '../limits.ts';
+import type { JournalEnd } from './checkpoint.ts';
 import {
   CHAIN_OCTETS,
   chainRecord,
@@ -74,6 +75,9 @@ export class UseJournal {
   #allocated = 0;
   #seq = 0;
   #prev = NO_PREVIOUS;
+  /** The last record on stable storage. */
+  #durable = { lines: 0, head: NO_PREVIOUS };
+  #isClosed = false;
   #queue: Entry[] = [];
   #queuedOctets = 0;
   #flushing: Promise<void> | null = null;
@@ -102,6 +106,11 @@ export class UseJournal {
   /** Whether key uses can be recorded now. */
   get isWritable(): boolean {
     return this.#failure === null && !this.#isFull;
+  }
+
+  /** What a checkpoint may say of this journal. It has ended once it was closed whole: after a failure nobody knows. */
+  get end(): JournalEnd {
+    return { boot: this.#bootId, ...this.#durable, isEnded: this.#isClosed };
   }
 
   /**
@@ -156,6 +165,7 @@ export class UseJournal {
       if (isWhole) {
         await file.truncate(this.#position);
         await file.datasync();
+        this.#isClosed = true;
       }
     } catch (error) {
       this.#onFailure(error);
@@ -239,6 +249,7 @@ export class UseJournal {
       return false;
     }
     this.#position += octets.length;
+    this.#durable = { lines: this.#seq, head: this.#prev };
     for (const { waiter, seq } of durable) waiter.resolve(seq);
     return this.#queue.length > left.length;
   }

@@ -34,6 +34,7 @@ import type { Placement } from '../store/types.ts';
 import { envelopeAddress } from './address.ts';
 import { ClientCounter } from './clients.ts';
 import { EdgeServer } from './connection.ts';
+import { SmtpCounts } from './counts.ts';
 import { logFailure, type SmtpLog } from './log.ts';
 import { receive } from './receive.ts';
 import { type ReplyStage, replyTo, type SmtpReply } from './replies.ts';
@@ -106,6 +107,7 @@ export interface EdgeDeps {
 
 export interface SmtpListener {
   readonly port: number;
+  readonly counts: SmtpCounts;
   /** New connections get the new certificate; those that are there keep theirs. */
   updateTls(tls: SecureContextOptions): void;
   /**
@@ -148,6 +150,7 @@ export async function startEdge<P>(
 }
 
 class Edge<P> implements SmtpListener {
+  readonly counts = new SmtpCounts();
   readonly #options: EdgeOptions;
   readonly #policy: SmtpPolicy<P>;
   readonly #deps: EdgeDeps;
@@ -249,9 +252,12 @@ class Edge<P> implements SmtpListener {
         this.#settle('connect', session, callback, () => {
           this.#clients.enter(session.remoteAddress);
           this.#entered.add(session);
+          this.counts.opened();
         }),
       onClose: (session) => {
-        if (this.#entered.delete(session)) this.#clients.leave(session.remoteAddress);
+        if (!this.#entered.delete(session)) return;
+        this.#clients.leave(session.remoteAddress);
+        this.counts.closed();
       },
       onAuth: (auth, session, callback) =>
         this.#settle('auth', session, callback, async () => ({
@@ -275,6 +281,7 @@ class Edge<P> implements SmtpListener {
   ): void {
     const fail = (error: unknown) => {
       const { id: connection, remoteAddress } = session;
+      this.counts.failed(stage, error);
       logFailure(this.#log, error, { listener: this.#policy.name, connection, remoteAddress, stage });
       const replies = this.#policy.name === 'lmtp' && stage === 'data' ? this.#each(session, error) : null;
       if (replies !== null) callback(null, replies as T);
@@ -408,10 +415,10 @@ class Edge<P> implements SmtpListener {
       'message received',
     );
     const accepted = `2.0.0 Accepted as ${id}`;
-    if (!isLmtp) {
-      if (failed.length > 0) throw failed[0];
-      return accepted;
-    }
+    if (!isLmtp && failed.length > 0) throw failed[0];
+    if (failed.length < outcomes.length) this.counts.accepted(message.sizeOctets);
+    else this.counts.failed('data', failed[0]);
+    if (!isLmtp) return accepted;
     return outcomes.map((outcome) =>
       outcome === null ? accepted : toPackageError(replyTo(outcome, 'data')),
     );

@@ -187,7 +187,7 @@ describe('administration', () => {
   it('works alone when no server runs, on the same data', async () => {
     await well('user', 'create', 'alice@example.test');
     assert.equal(await well('health'), 'The server works.\n');
-    assert.deepEqual(await json('health'), { ready: true, pid: process.pid });
+    assert.deepEqual(await json('health'), { ready: true, pid: process.pid, status: 'ready' });
     const users = await json('user', 'list');
     await server!.close();
     server = null;

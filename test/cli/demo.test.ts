@@ -11,7 +11,10 @@ import { runProgram } from '../support/run-program.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts');
-const PORT_OFFSETS = { mx: 25, lmtp: 24, submission: 587, submissions: 465, imap: 143, imaps: 993, http: 80 };
+const PORT_OFFSETS = {
+  ...{ mx: 25, lmtp: 24, submission: 587, submissions: 465, imap: 143, imaps: 993 },
+  ...{ http: 80, metrics: 94 },
+};
 
 interface Demo {
   /** What it printed until it was ready. */

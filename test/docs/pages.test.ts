@@ -63,6 +63,19 @@ describe('docs/operating.md', () => {
   });
 });
 
+describe('the table of metrics in docs/operating.md', () => {
+  it('has those of the server, and no others', () => {
+    const source = read('src/metrics/server-metrics.ts') + read('src/metrics/process-metrics.ts');
+    const made = [...source.matchAll(/'(letterlock_[a-z_]+)'/g)].map(([, name]) => name!);
+    const section = read('docs/operating.md')
+      .split('\n## ')
+      .find((text) => text.startsWith('Metrics'))!;
+    const rows = section.split('\n').filter((line) => line.startsWith('| `letterlock_'));
+    const listed = rows.flatMap((row) => [...quoted(row.split('|')[1]!)]);
+    assert.deepEqual(listed.sort(), made.sort());
+  });
+});
+
 describe('README.md', () => {
   const page = read('README.md');
 

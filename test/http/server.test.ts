@@ -30,7 +30,7 @@ describe('the HTTP listener', () => {
   });
 
   it('is healthy while it runs, and ready when every part is', async () => {
-    const get = await start([{ name: 'store', isReady: () => true }]);
+    const get = await start([{ name: 'store', isEssential: true, isWorking: () => true }]);
     assert.equal((await get('/healthz')).status, 200);
     const ready = await get('/readyz');
     assert.equal(ready.status, 200);
@@ -39,15 +39,34 @@ describe('the HTTP listener', () => {
 
   it('names the parts that are not ready, those that fail and those that do not answer', async () => {
     const get = await start([
-      { name: 'store', isReady: () => true },
-      { name: 'keys', isReady: async () => false },
-      { name: 'directory', isReady: () => Promise.reject(new Error('x')) },
-      { name: 'imap', isReady: () => new Promise(() => {}) },
+      { name: 'store', isEssential: true, isWorking: () => true },
+      { name: 'keys', isEssential: true, isWorking: async () => false },
+      { name: 'directory', isEssential: true, isWorking: () => Promise.reject(new Error('x')) },
+      { name: 'imap', isEssential: true, isWorking: () => new Promise(() => {}) },
+      { name: 'audit', isEssential: false, isWorking: () => false },
     ]);
     const ready = await get('/readyz');
     assert.equal(ready.status, 503);
-    assert.deepEqual(await ready.json(), { status: 'not ready', failing: ['keys', 'directory', 'imap'] });
+    assert.deepEqual(await ready.json(), {
+      status: 'not ready',
+      failing: ['keys', 'directory', 'imap'],
+      degraded: ['audit'],
+    });
     assert.equal((await get('/healthz')).status, 200);
+  });
+
+  it('stays ready without a part that it can receive without, and says which', async () => {
+    const get = await start([
+      { name: 'store', isEssential: true, isWorking: () => true },
+      { name: 'key-service', isEssential: false, isWorking: () => false },
+    ]);
+    const ready = await get('/readyz');
+    assert.equal(ready.status, 200);
+    assert.deepEqual(await ready.json(), { status: 'ready', degraded: ['key-service'] });
+  });
+
+  it('has no metrics: a proxy may publish all of it', async () => {
+    assert.equal((await (await start())('/metrics')).status, 404);
   });
 
   it('tells Thunderbird the servers for the domain it asks about', async () => {

@@ -46,6 +46,10 @@ describe('a server whose keys AWS KMS wraps', () => {
     const transport = createTransport({ host: server.host, port: server.ports.mx, ignoreTLS: true });
     await transport.sendMail({ from: 'carol@elsewhere.test', to: to.address, subject, text: 'Hello' });
   };
+  const readyz = async (): Promise<[number, unknown]> => {
+    const response = await fetch(`http://127.0.0.1:${server.ports.http}/readyz`);
+    return [response.status, await response.json()];
+  };
   const leasesEnd = () => sleep(LEASE_SECONDS * 1000 + 100);
   const login = async ({ address, password }: LetterlockUser): Promise<string> => {
     const client = await RawImap.connect(server.ports.imap);
@@ -61,8 +65,11 @@ describe('a server whose keys AWS KMS wraps', () => {
     await leasesEnd();
     await deliver(alice, 'during');
     assert.match(await login(alice), /^NO \[UNAVAILABLE\]/);
+    // Mail arrives: a load balancer must not send it elsewhere.
+    assert.deepEqual(await readyz(), [200, { status: 'ready', degraded: ['key-service'] }]);
     await endpoint.up();
     await receiveMessage(server, alice, 'Subject: during');
+    assert.deepEqual(await readyz(), [200, { status: 'ready' }]);
   });
 
   it('says CONTACTADMIN to the user whom the key policy denies, and only to that one', async () => {

@@ -474,7 +474,7 @@ describe('keyring', () => {
           file = await FaultyFile.open(path);
           return file;
         },
-        log: { error: (_fields, message) => errors.push(message) },
+        log: { info: () => {}, error: (_fields, message) => errors.push(message) },
       });
       const tenant = await createTenant(keyring);
       calls = 0;

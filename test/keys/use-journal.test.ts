@@ -91,8 +91,8 @@ describe('key-use journal', () => {
 
   it('writes them within a moment when no intent comes', async () => {
     journal.lease(key, user, fromMemory);
-    while (journalRecords(path).length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
-    assert.equal(file.syncs, 2);
+    while (file.syncs < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(journalRecords(path).length, 1);
   });
 
   it('takes the file ahead of the records in whole steps and gives the rest back when it closes', async () => {

@@ -86,6 +86,36 @@ describe('the accept journal', () => {
   }
 
   describe('committing', () => {
+    it('knows for how long the disk has not answered, how many records share a sync, and which segments it uses', async () => {
+      const { journal } = await open(newDirectory());
+      assert.equal(journal.segmentsInUse, 0);
+      await journal.append(operation, [blob('first')]);
+      const { file } = journal.current!;
+      const { promise: answer, resolve } = Promise.withResolvers<void>();
+      const begun = Promise.withResolvers<void>();
+      const datasync = file.datasync.bind(file);
+      file.datasync = async () => {
+        begun.resolve();
+        await answer;
+        await datasync();
+      };
+      assert.equal(journal.syncingMs, 0);
+      const appends = ['second', 'third', 'fourth'].map((text) => journal.append(operation, [blob(text)]));
+      await begun.promise;
+      const waited = performance.now();
+      while (performance.now() - waited < 20);
+      assert.ok(journal.syncingMs >= 20 && journal.syncingMs < 10_000, `${journal.syncingMs} ms`);
+      assert.deepEqual([journal.syncs.count, journal.records], [1, 1]);
+      resolve();
+      await Promise.all(appends);
+      assert.equal(journal.syncingMs, 0);
+      assert.equal(journal.records, 4);
+      assert.ok(journal.syncs.count <= 4 && journal.syncs.sumMs >= 20);
+      assert.deepEqual([journal.segmentsInUse, journal.hasRoom], [1, true]);
+      await journal.close();
+      assert.ok(!journal.hasRoom);
+    });
+
     it('syncs operations that arrive together once, and applies them in the order they came', async () => {
       const groups: CommittedRecord[][] = [];
       const { journal } = await open(newDirectory(), {

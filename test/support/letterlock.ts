@@ -13,8 +13,8 @@ import { runProgramWell } from './run-program.ts';
 import { makeScratch, removeScratch } from './scratch.ts';
 
 const SCRIPTS = resolve(import.meta.dirname, '../../scripts');
-/** What `--port-base` adds to for mx, lmtp, submission, submissions, imap, imaps and http. */
-const PORT_OFFSETS = [25, 24, 587, 465, 143, 993, 80];
+/** What `--port-base` adds to for mx, lmtp, submission, submissions, imap, imaps, http and metrics. */
+const PORT_OFFSETS = [25, 24, 587, 465, 143, 993, 80, 94];
 /** A first start makes keys, a certificate and the demo users; argon2 for each is what takes the time. */
 const READY_DEADLINE_MS = 60_000;
 /** The server promises to drain within 30 s of SIGTERM. */
@@ -30,6 +30,7 @@ export interface LetterlockPorts {
   readonly imap: number;
   readonly imaps: number;
   readonly http: number;
+  readonly metrics: number;
 }
 
 export interface LetterlockUser {

@@ -6,6 +6,7 @@ import type { FolderId, Uid } from '../../ids.ts';
 import type { SealedMessage } from '../../seal/sealed-message.ts';
 import type { OwnerHandle } from '../../store/handles.ts';
 import type { FolderInfo, FolderView, Mailbox, MailStore } from '../../store/types.ts';
+import type { ImapCounts } from '../counts.ts';
 import type { AppendMessage } from '../wire/ast.ts';
 import type { SequenceSet } from '../wire/sequence-set.ts';
 
@@ -101,6 +102,8 @@ export interface SignedInUser {
 /** The parts of Letterlock that IMAP stands on, each as narrow as it can be. */
 export interface ImapDependencies {
   readonly store: Pick<MailStore, 'openMailbox'>;
+  /** The server's. */
+  readonly counts?: Pick<ImapCounts, 'completed'>;
   /**
    * Checks credentials; delays and equal answers for unknown users are its duty.
    * @throws RefusedError 'bad-credentials' or 'not-permitted', UnavailableError.

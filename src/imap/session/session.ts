@@ -102,11 +102,16 @@ export class Session implements CommandContext {
    * @throws ConnectionEnd, BrokenLiteral: then nothing more can be said.
    */
   async execute(command: Command, incoming: IncomingMessages | null): Promise<AfterReply> {
+    const begunAt = performance.now();
+    const completion = await this.#run(command, incoming);
+    this.dependencies.counts?.completed(command.name, completion.condition, performance.now() - begunAt);
+    return this.#reply(command.tag, completion);
+  }
+
+  async #run(command: Command, incoming: IncomingMessages | null): Promise<Completion | ErrorReply> {
     const spec = commandSpec(command);
-    if (spec === null) return this.#reply(command.tag, bad('That command is not offered.'));
-    if (!spec.states.includes(this.#state)) {
-      return this.#reply(command.tag, bad(`${command.name} is not allowed now.`));
-    }
+    if (spec === null) return bad('That command is not offered.');
+    if (!spec.states.includes(this.#state)) return bad(`${command.name} is not allowed now.`);
     let completion: Completion | ErrorReply;
     this.incoming = incoming;
     try {
@@ -118,7 +123,7 @@ export class Session implements CommandContext {
       this.incoming = null;
     }
     await this.#writeUpdates(spec.mayExpunge?.(command) ?? true);
-    return this.#reply(command.tag, completion);
+    return completion;
   }
 
   /** Answers what could not be framed or parsed. @param tag Null when it has none. */

@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { CHECKPOINT_IDLE_MS } from '../../limits.ts';
+import { Durations } from '../../tally.ts';
 import type { Segment } from './accept-journal.ts';
 import type {
   CheckpointReply,
@@ -30,12 +31,19 @@ export interface CheckpointerOptions {
   readonly fatal: (error: unknown) => void;
 }
 
+/** A quiet store is done in milliseconds, a full segment in seconds. */
+const RUN_BOUNDS_MS = [10, 50, 250, 1_000, 5_000, 30_000, 120_000];
+
 export class Checkpointer {
+  readonly runs = new Durations(RUN_BOUNDS_MS);
   readonly #options: CheckpointerOptions;
   readonly #thread: Worker;
   readonly #doneTo = new Map<Segment, number>();
   #chain: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
+  /** When the oldest change came that no run has begun with, and that the run under way began with. */
+  #changedAt: number | null = null;
+  #runningFor: number | null = null;
   #answer: ((reply: CheckpointReply) => void) | null = null;
 
   constructor(options: CheckpointerOptions) {
@@ -51,10 +59,17 @@ export class Checkpointer {
 
   /** Something changed: a checkpoint follows soon, even if no segment fills. */
   nudge(): void {
+    this.#changedAt ??= performance.now();
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
       this.runNow().catch(this.#options.fatal);
     }, CHECKPOINT_IDLE_MS).unref();
+  }
+
+  /** For how long the oldest change has waited to be carried over; 0 when none does. */
+  get lagMs(): number {
+    const since = this.#runningFor ?? this.#changedAt;
+    return since === null ? 0 : performance.now() - since;
   }
 
   /** The segment gets no more records. */
@@ -81,6 +96,9 @@ export class Checkpointer {
   }
 
   async #run(segment: Segment, isWhole: boolean): Promise<void> {
+    const begunAt = performance.now();
+    this.#runningFor = this.#changedAt ?? begunAt;
+    this.#changedAt = null;
     const from = this.#doneTo.get(segment) ?? SEGMENT_HEADER_OCTETS;
     const to = segment.appliedOffset;
     const garbage = this.#options.garbage();
@@ -93,6 +111,8 @@ export class Checkpointer {
     if (isWhole) this.#doneTo.delete(segment);
     else this.#doneTo.set(segment, to);
     await this.#options.done(segment, to, isWhole);
+    this.runs.add(performance.now() - begunAt);
+    this.#runningFor = null;
   }
 
   async #ask(request: CheckpointRequest): Promise<readonly MailboxPlaces[]> {

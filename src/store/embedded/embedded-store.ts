@@ -15,10 +15,12 @@ import {
   GARBAGE_MAILBOXES,
   IDLE_MAILBOX_OWNERS,
   JOURNAL_SEGMENT_OCTETS,
+  JOURNAL_STALL_MS,
   OPEN_INDEXES,
   SNAPSHOT_INTERVAL_MS,
 } from '../../limits.ts';
 import type { SealedMessage } from '../../seal/sealed-message.ts';
+import type { Durations } from '../../tally.ts';
 import { yieldingTo } from '../../yielding.ts';
 import type { DeliverHandle, MaintenanceHandle, OwnerHandle } from '../handles.ts';
 import { type AddedEntry, type AddedMessage, isBirth, mailboxesOf } from '../operation.ts';
@@ -75,6 +77,18 @@ export interface EmbeddedStoreOptions {
   readonly diskReserveOctets?: number;
 }
 
+/** How the store does; counts are since its start. */
+export interface StoreVitals {
+  readonly syncs: Durations;
+  readonly records: number;
+  readonly segmentsInUse: number;
+  readonly checkpoints: Durations;
+  /** For how long the oldest change has waited for a checkpoint. */
+  readonly checkpointLagMs: number;
+  readonly freeOctets: number;
+  readonly reserveOctets: number;
+}
+
 export class EmbeddedStore implements MailStore {
   readonly #data: string;
   readonly #options: EmbeddedStoreOptions;
@@ -89,6 +103,7 @@ export class EmbeddedStore implements MailStore {
   #journal!: AcceptJournal;
   #checkpointer!: Checkpointer;
   #isDiskFull = false;
+  #freeOctets = 0;
   #diskTimer: NodeJS.Timeout | null = null;
   #isClosing = false;
 
@@ -206,6 +221,23 @@ export class EmbeddedStore implements MailStore {
   /** False while the disk is too full to accept mail. */
   get hasSpace(): boolean {
     return !this.#isDiskFull;
+  }
+
+  /** False while the accept journal commits nothing: the disk does not keep up, or not answer, or we are closing. */
+  get canCommit(): boolean {
+    return this.#journal.hasRoom && this.#journal.syncingMs < JOURNAL_STALL_MS;
+  }
+
+  get vitals(): StoreVitals {
+    return {
+      syncs: this.#journal.syncs,
+      records: this.#journal.records,
+      segmentsInUse: this.#journal.segmentsInUse,
+      checkpoints: this.#checkpointer.runs,
+      checkpointLagMs: this.#checkpointer.lagMs,
+      freeOctets: this.#freeOctets,
+      reserveOctets: this.#options.diskReserveOctets ?? DISK_RESERVE_OCTETS,
+    };
   }
 
   /** Carries everything over from the accept journal to where it stays. For backups and tests. */
@@ -516,7 +548,8 @@ export class EmbeddedStore implements MailStore {
 
   async #lookAtDisk(): Promise<void> {
     const { bavail, bsize } = await statfs(this.#data);
-    this.#isDiskFull = bavail * bsize < (this.#options.diskReserveOctets ?? DISK_RESERVE_OCTETS);
+    this.#freeOctets = bavail * bsize;
+    this.#isDiskFull = this.#freeOctets < (this.#options.diskReserveOctets ?? DISK_RESERVE_OCTETS);
   }
 }
 
