@@ -39,7 +39,7 @@ const signal = new AbortController().signal;
 /** The key policy that operators are told to use. */
 async function documentedPolicy(): Promise<KeyPolicy> {
   const text = await readFile(OPERATING, 'utf8');
-  const block = /^ {4}\{\n[\s\S]*?^ {4}\}$/m.exec(text.slice(text.indexOf('\n## AWS KMS\n')));
+  const block = /^ {4}\{\n[\s\S]*?^ {4}\}$/m.exec(text.slice(text.indexOf('\n## With Docker Compose\n')));
   return JSON.parse(block![0]) as KeyPolicy;
 }
 

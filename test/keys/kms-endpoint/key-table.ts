@@ -43,8 +43,14 @@ export class KeyTable {
   /** Alias ARN to key ARN. */
   readonly #aliases = new Map<string, string>();
 
-  /** Its policy lets its account do everything, as that of a key made in the console does. */
-  create({ region = TEST_REGION, account = TEST_ACCOUNT, id = randomUUID(), ...others }: NewKey = {}): Key {
+  /**
+   * Its policy lets its account do everything, as that of a key made in the console does.
+   * @param prepare Runs before the key is there, and keeps it from being so by throwing.
+   */
+  create(
+    { region = TEST_REGION, account = TEST_ACCOUNT, id = randomUUID(), ...others }: NewKey = {},
+    prepare: (key: Key) => void = () => {},
+  ): Key {
     const key: Key = {
       id,
       region,
@@ -56,6 +62,7 @@ export class KeyTable {
       state: 'Enabled',
       policy: accountPolicy(account),
     };
+    prepare(key);
     this.add(key, others.alias === undefined ? [] : [others.alias]);
     return key;
   }
@@ -121,6 +128,25 @@ export function accountPolicy(account: string): KeyPolicy {
   return {
     Version: '2012-10-17',
     Statement: [{ Effect: 'Allow', Principal, Action: 'kms:*', Resource: '*' }],
+  };
+}
+
+/** KeyMetadata of the KMS API reference. */
+export function metadata(key: Key): object {
+  return {
+    AWSAccountId: key.account,
+    Arn: key.arn,
+    CreationDate: key.createdAt / 1000,
+    Description: '',
+    Enabled: key.state === 'Enabled',
+    EncryptionAlgorithms: ['SYMMETRIC_DEFAULT'],
+    KeyId: key.id,
+    KeyManager: 'CUSTOMER',
+    KeySpec: 'SYMMETRIC_DEFAULT',
+    KeyState: key.state,
+    KeyUsage: key.usage,
+    MultiRegion: false,
+    Origin: 'AWS_KMS',
   };
 }
 

@@ -46,4 +46,9 @@ const ready = {
 };
 process.stdout.write(`${JSON.stringify(ready)}\n`);
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(0));
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(signal, () => {
+    save();
+    process.exit(0);
+  });
+}

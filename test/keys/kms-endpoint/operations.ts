@@ -1,6 +1,7 @@
-/** Encrypt, Decrypt, ReEncrypt and DescribeKey as the KMS API reference has them, on parsed JSON. No I/O. */
+/** Encrypt, Decrypt, ReEncrypt and DescribeKey (key-management.ts has the others) as the KMS API reference has them, on parsed JSON. No I/O. */
 import { decrypt, encrypt, keyIdIn } from './ciphertext.ts';
-import { type Caller, type Key, type KeyTable, refuseUnusable } from './key-table.ts';
+import { KEY_MANAGEMENT } from './key-management.ts';
+import { type Caller, type Key, type KeyTable, metadata, refuseUnusable } from './key-table.ts';
 import { KmsError } from './kms-error.ts';
 import { authorize } from './policy.ts';
 
@@ -14,10 +15,14 @@ export interface Request {
   readonly input: Input;
 }
 
+/** By what follows `TrentService.` in X-Amz-Target. All throw KmsError; null is an answer without a body. */
+export type Operations = Readonly<Record<string, (request: Request) => object | null>>;
+
 const SYMMETRIC = 'SYMMETRIC_DEFAULT';
 
-/** By what follows `TrentService.` in X-Amz-Target. All throw KmsError. */
-export const OPERATIONS: Readonly<Record<string, (request: Request) => object>> = {
+export const OPERATIONS: Operations = {
+  ...KEY_MANAGEMENT,
+
   Encrypt({ keys, caller, input }) {
     const plaintext = octets(input, 'Plaintext', 4096);
     const context = pairs(input, 'EncryptionContext');
@@ -59,23 +64,7 @@ export const OPERATIONS: Readonly<Record<string, (request: Request) => object>> 
   DescribeKey({ keys, caller, input }) {
     const key = keys.find(input['KeyId'], caller);
     authorize(key.policy, access(key, caller, 'kms:DescribeKey', {}));
-    return {
-      KeyMetadata: {
-        AWSAccountId: key.account,
-        Arn: key.arn,
-        CreationDate: key.createdAt / 1000,
-        Description: '',
-        Enabled: key.state === 'Enabled',
-        EncryptionAlgorithms: [SYMMETRIC],
-        KeyId: key.id,
-        KeyManager: 'CUSTOMER',
-        KeySpec: SYMMETRIC,
-        KeyState: key.state,
-        KeyUsage: key.usage,
-        MultiRegion: false,
-        Origin: 'AWS_KMS',
-      },
-    };
+    return { KeyMetadata: metadata(key) };
   },
 };
 

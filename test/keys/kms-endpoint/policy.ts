@@ -48,6 +48,16 @@ export function authorize(policy: KeyPolicy, access: Access): void {
   }
 }
 
+export function isAllowed(policy: KeyPolicy, access: Access): boolean {
+  try {
+    authorize(policy, access);
+    return true;
+  } catch (error) {
+    if (error instanceof KmsError) return false;
+    throw error;
+  }
+}
+
 function applies({ Principal, Action, Resource, Condition = {} }: Statement, access: Access): boolean {
   const principals = Principal === '*' ? ['*'] : listed(Principal.AWS);
   return (

@@ -161,7 +161,8 @@ export class KmsEndpoint {
       if (perform === undefined) throw new KmsError('UnknownOperationException');
       caller = this.#caller(request);
       input = parse(body);
-      answer = { status: 200, body: JSON.stringify(perform({ keys: this.keys, caller, input })) };
+      const result = perform({ keys: this.keys, caller, input });
+      answer = { status: 200, body: result === null ? '' : JSON.stringify(result) };
     } catch (error) {
       if (!(error instanceof KmsError)) throw error;
       answer = errorAnswer(error);
