@@ -20,6 +20,7 @@ import { fsckCommands } from './fsck.ts';
 import { groupCommands } from './group.ts';
 import { healthCommands } from './health.ts';
 import { helpOnCommand, overview } from './help.ts';
+import { mailboxCommands } from './mailbox.ts';
 import { orgCommands } from './org.ts';
 import { serveCommands } from './serve-command.ts';
 import type { Terminal } from './terminal.ts';
@@ -31,6 +32,7 @@ const COMMANDS: CommandTable = {
   ...orgCommands,
   ...domainCommands,
   ...userCommands,
+  ...mailboxCommands,
   ...groupCommands,
   ...aliasCommands,
   ...configCommands,

@@ -239,8 +239,15 @@ function smtpParts(
       password: string;
       remoteAddress: string;
     }): Promise<Submitter> => {
-      const { userId } = await authenticator.authenticate(username, password, remoteAddress);
-      return { owns: (address) => parts.directory.maySendAs(userId, address) };
+      const user = await authenticator.authenticate(username, password, remoteAddress);
+      const refuseLocked = () => parts.keyring.locks.refuse(user.organization, user.mailbox);
+      refuseLocked();
+      return {
+        owns: (address) => {
+          refuseLocked();
+          return parts.directory.maySendAs(user.userId, address);
+        },
+      };
     },
   };
   const options = {

@@ -7,7 +7,7 @@ import { hash } from 'node:crypto';
 import { USE_JOURNAL_FIELD_CHARS } from '../limits.ts';
 import type { KeyPurpose } from './context.ts';
 
-export type KeyOperation = 'wrap' | 'unwrap' | 'remove';
+export type KeyOperation = 'wrap' | 'unwrap' | 'remove' | 'lock' | 'unlock';
 
 /** Who uses a key, and why; the same in every record of one use. */
 export interface KeyUser {

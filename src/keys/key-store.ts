@@ -55,12 +55,23 @@ export interface MailboxKeyRow extends RecipientRow {
   readonly createdAt: number;
 }
 
+/** That a mailbox or an organization is locked: its keys are not to be opened. */
+export interface Lock {
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  /** In an administrator's words; empty when none were given. */
+  readonly reason: string;
+}
+
 export interface MailboxEpochs {
   readonly organization: OrganizationId;
   readonly mailbox: MailboxId;
   readonly currentEpoch: number | null;
   readonly highestEpoch: number | null;
 }
+
+/** Of a mailbox's cache salt. */
+export const CACHE_SALT_OCTETS = 32;
 
 const SQLITE_FULL = 13;
 
@@ -239,6 +250,49 @@ export class KeyStore {
     });
   }
 
+  /** Every lock there is. */
+  locks(): {
+    readonly organizations: ReadonlyMap<OrganizationId, Lock>;
+    readonly mailboxes: ReadonlyMap<MailboxId, Lock>;
+  } {
+    const organizations = this.#prepare('SELECT * FROM organization_lock').all();
+    const mailboxes = this.#prepare('SELECT * FROM mailbox_lock').all();
+    return {
+      organizations: new Map(
+        organizations.map((row) => [text(row, 'organization') as OrganizationId, lockOf(row)]),
+      ),
+      mailboxes: new Map(mailboxes.map((row) => [text(row, 'mailbox') as MailboxId, lockOf(row)])),
+    };
+  }
+
+  /** Locks a mailbox that is there, in one transaction with its new cache salt: what a cache holds opens no more. */
+  lockMailbox(mailbox: MailboxId, lock: Lock, cacheSalt: Buffer): void {
+    this.#transaction(() => {
+      this.#prepare('INSERT OR REPLACE INTO mailbox_lock VALUES (?, ?, ?)').run(
+        mailbox,
+        lock.since,
+        lock.reason,
+      );
+      this.#prepare('UPDATE mailbox SET cache_salt = ? WHERE mailbox = ?').run(cacheSalt, mailbox);
+    });
+  }
+
+  unlockMailbox(mailbox: MailboxId): void {
+    this.#prepare('DELETE FROM mailbox_lock WHERE mailbox = ?').run(mailbox);
+  }
+
+  lockOrganization(organization: OrganizationId, lock: Lock): void {
+    this.#prepare('INSERT OR REPLACE INTO organization_lock VALUES (?, ?, ?)').run(
+      organization,
+      lock.since,
+      lock.reason,
+    );
+  }
+
+  unlockOrganization(organization: OrganizationId): void {
+    this.#prepare('DELETE FROM organization_lock WHERE organization = ?').run(organization);
+  }
+
   /** Destroys every epoch of the mailbox and its cache salt. @throws as emptyWal does, with the rows deleted. */
   removeMailbox(mailbox: MailboxId): void {
     this.#transaction(() => {
@@ -265,6 +319,11 @@ export class KeyStore {
   organizationOf(mailbox: MailboxId): OrganizationId | undefined {
     const row = this.#prepare('SELECT organization FROM mailbox WHERE mailbox = ?').get(mailbox);
     return row?.['organization'] as OrganizationId | undefined;
+  }
+
+  /** The key that wraps the mailbox's current identity, or would wrap a new one; '' when there is none. */
+  keyIdOf(organization: OrganizationId, mailbox: MailboxId): string {
+    return this.currentKey(mailbox)?.identity.keyId ?? this.organization(organization)?.keyId ?? '';
   }
 
   /** Problems that SQLite itself finds; none when empty. */
@@ -341,6 +400,8 @@ const mailboxKeyRow = (row: Row): MailboxKeyRow => ({
   state: text(row, 'state') as KeyState,
   createdAt: number(row, 'created_at'),
 });
+
+const lockOf = (row: Row): Lock => ({ since: number(row, 'locked_at'), reason: text(row, 'reason') });
 
 // STRICT tables hold each column to its type, so these casts are claims that SQLite keeps.
 const text = (row: Row, column: string): string => row[column] as string;

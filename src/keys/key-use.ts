@@ -30,6 +30,14 @@ export const directoryPlace = (organization: OrganizationId): KeyPlace => ({
   purpose: 'directory',
 });
 
+/** Who changes keys from the command line, and what for. */
+export const administration = (principal: string, reason: string): KeyUser => ({
+  principal,
+  protocol: 'admin',
+  address: '',
+  reason,
+});
+
 /** All methods throw as KeyService and UseJournal.intent do. */
 export class KeyUse {
   readonly service: KeyService;

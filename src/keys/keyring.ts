@@ -17,8 +17,9 @@ import type { ContextOptions } from './context.ts';
 import type { KeyUser } from './journal-record.ts';
 import { checkKeys, type KeyProblem } from './key-check.ts';
 import { KeyStore } from './key-store.ts';
-import { KeyUse } from './key-use.ts';
+import { administration, KeyUse } from './key-use.ts';
 import { LeaseKeeper, type LeaseTimes } from './lease-keeper.ts';
+import { Locks } from './locks.ts';
 import { Owner, type OwnerParts } from './owner.ts';
 import { createMailboxes, createOrganization, type Provisioning, unwrapDirectoryKey } from './provision.ts';
 import { syncDirectory } from './root-key-file.ts';
@@ -27,6 +28,7 @@ import { type JournalFile, UseJournal } from './use-journal.ts';
 import { type SecondPin, VerifiedRecipients } from './verified-recipients.ts';
 
 export type { KeyProblem } from './key-check.ts';
+export type { LocksOf } from './locks.ts';
 
 /** The part of a logger that the keyring uses; pino's is one. */
 export interface KeyringLog {
@@ -68,6 +70,8 @@ export interface OwnerRequest extends KeyUser {
 }
 
 export class Keyring {
+  /** Which mailboxes and organizations are locked, and locking them. */
+  readonly locks: Locks;
   readonly #parts: OwnerParts;
   readonly #provisioning: Provisioning;
   readonly #recipients: VerifiedRecipients;
@@ -108,7 +112,8 @@ export class Keyring {
       idleMs: Math.min(times?.idleMs ?? LEASE_IDLE_MS, LEASE_IDLE_MS),
       absoluteMs: Math.min(times?.absoluteMs ?? LEASE_ABSOLUTE_MS, LEASE_ABSOLUTE_MS),
     });
-    this.#parts = { store, keyUse, keeper, journal };
+    this.locks = new Locks({ store, keyUse, keeper, now: () => clock.now() });
+    this.#parts = { store, keyUse, keeper, journal, locks: this.locks };
     this.#provisioning = { store, keyUse, recipientType: options.recipientType, now: () => clock.now() };
     this.#recipients = new VerifiedRecipients(store, options.secondPin);
   }
@@ -158,6 +163,7 @@ export class Keyring {
         return { requestId: null };
       });
       this.#recipients.forgetOrganization(organization);
+      this.locks.forget(organization);
     });
   }
 
@@ -195,13 +201,13 @@ export class Keyring {
       const { store, keyUse, keeper } = this.#parts;
       const organization = store.organizationOf(mailbox);
       if (organization === undefined) return store.emptyWal();
-      const keyId =
-        store.currentKey(mailbox)?.identity.keyId ?? store.organization(organization)?.keyId ?? '';
+      const keyId = store.keyIdOf(organization, mailbox);
       const key = { organization, mailbox, epoch: null, purpose: 'mailbox', keyId } as const;
       await keyUse.recorded(key, administration(principal, 'remove mailbox'), 'remove', async () => {
         this.#recipients.forget(mailbox);
         keeper.forget(mailbox);
         store.removeMailbox(mailbox);
+        this.locks.forget(mailbox);
         return { requestId: null };
       });
     });
@@ -228,8 +234,8 @@ export class Keyring {
     return new Owner(this.#parts, verified, fields, { principal, protocol, address, reason });
   }
 
-  /** Ends the mailbox's lease now; the next use asks the key service. */
-  lock(mailbox: MailboxId): void {
+  /** Ends the mailbox's lease in memory now. */
+  endLease(mailbox: MailboxId): void {
     this.#parts.keeper.forget(mailbox);
   }
 
@@ -282,10 +288,3 @@ export class Keyring {
     return change;
   }
 }
-
-const administration = (principal: string, reason: string): KeyUser => ({
-  principal,
-  protocol: 'admin',
-  address: '',
-  reason,
-});

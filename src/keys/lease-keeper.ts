@@ -26,6 +26,7 @@ export interface Acquired {
 }
 
 interface Opening {
+  readonly mailbox: MailboxId;
   readonly lease: Promise<HeldLease>;
   isForgotten: boolean;
 }
@@ -52,6 +53,7 @@ export class LeaseKeeper {
     const shared = this.#openings.get(slot);
     if (shared !== undefined) return { lease: await shared.lease, source: 'memory' };
     const opening: Opening = {
+      mailbox,
       isForgotten: false,
       lease: this.#open(mailbox, epoch, open, () => opening.isForgotten).finally(() => {
         if (this.#openings.get(slot) === opening) this.#openings.delete(slot);
@@ -63,14 +65,13 @@ export class LeaseKeeper {
 
   /** Ends the leases of a mailbox now; an unwrap in flight yields none. */
   forget(mailbox: MailboxId): void {
-    for (const [slot, lease] of this.#leases) if (lease.mailbox === mailbox) this.#drop(slot, lease);
-    for (const [slot, opening] of this.#openings)
-      if (slot.startsWith(`${mailbox}/`)) this.#abandon(slot, opening);
+    this.forgetAll((other) => other === mailbox);
   }
 
-  forgetAll(): void {
-    for (const [slot, lease] of this.#leases) this.#drop(slot, lease);
-    for (const [slot, opening] of this.#openings) this.#abandon(slot, opening);
+  /** The same for all, or for those that are meant. */
+  forgetAll(isMeant: (mailbox: MailboxId) => boolean = () => true): void {
+    for (const [slot, lease] of this.#leases) if (isMeant(lease.mailbox)) this.#drop(slot, lease);
+    for (const [slot, opening] of this.#openings) if (isMeant(opening.mailbox)) this.#abandon(slot, opening);
   }
 
   /** Leases held now. */

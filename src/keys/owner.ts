@@ -7,6 +7,7 @@ import type { KeyUser } from './journal-record.ts';
 import type { KeyStore } from './key-store.ts';
 import { type KeyUse, mailboxPlace } from './key-use.ts';
 import type { HeldLease, LeaseKeeper } from './lease-keeper.ts';
+import type { Locks } from './locks.ts';
 import { type OpenedKeys, openKeys } from './opened-keys.ts';
 import type { UseJournal } from './use-journal.ts';
 import type { VerifiedRecipient } from './verified-recipients.ts';
@@ -16,6 +17,7 @@ export interface OwnerParts {
   readonly keyUse: KeyUse;
   readonly keeper: LeaseKeeper;
   readonly journal: UseJournal;
+  readonly locks: Locks;
 }
 
 export interface OwnerFields {
@@ -51,6 +53,7 @@ export class Owner implements OwnerHandle {
   }
 
   async lease(): Promise<HeldLease> {
+    this.#parts.locks.refuse(this.organization, this.mailbox);
     let lease = this.#granted;
     if (!lease?.isLive) {
       this.#granting ??= this.#acquire().finally(() => {
@@ -64,8 +67,10 @@ export class Owner implements OwnerHandle {
 
   /** Every grant is recorded with where the keys came from; without the record there is no grant. */
   async #acquire(): Promise<HeldLease> {
-    const { keeper, journal } = this.#parts;
-    const { lease, source } = await keeper.acquire(this.mailbox, this.epoch, () => this.#open());
+    const { keeper, journal, locks } = this.#parts;
+    const { lease, source } = await keeper
+      .acquire(this.mailbox, this.epoch, () => this.#open())
+      .finally(() => locks.refuse(this.organization, this.mailbox)); // locked meanwhile
     const place = mailboxPlace(this.organization, this.mailbox, this.epoch);
     const { keyId, requestId } = lease;
     journal.lease({ ...place, keyId }, this.#user, { source, requestId });
