@@ -28,6 +28,7 @@ import { Certificate } from '../tls/certificate.ts';
 import { adminSocketPath, startAdminSocket } from './admin-socket.ts';
 import { administer } from './administer.ts';
 import { openKeyService } from './key-service.ts';
+import { openLeaseRedis } from './lease-redis.ts';
 
 export interface ServeOptions {
   readonly log: Logger;
@@ -129,9 +130,12 @@ export async function serve(config: Config, options: ServeOptions): Promise<Serv
 
 async function openKeyring(config: Config, directory: Directory, log: Logger): Promise<Keyring> {
   const { keys, keysDirectory } = config;
+  const service = await openKeyService(config, log);
+  const redis = await openLeaseRedis(config, log.child({ part: 'lease-cache' }));
   return Keyring.open({
     directory: keysDirectory,
-    service: await openKeyService(config, log),
+    service,
+    ...(redis === null ? {} : { redis }),
     context: keys.context,
     recipientType: keys.recipientType,
     bootId: `${Date.now().toString(36)}-${randomBytes(4).toString('hex')}`,

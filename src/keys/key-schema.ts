@@ -43,6 +43,13 @@ const MIGRATIONS: readonly string[] = [
      locked_at INTEGER NOT NULL,
      reason    TEXT NOT NULL
    ) STRICT, WITHOUT ROWID;`,
+  `CREATE TABLE cache_key (
+     organization TEXT NOT NULL PRIMARY KEY REFERENCES organization_key ON DELETE CASCADE,
+     key_id       TEXT NOT NULL,
+     context      TEXT NOT NULL,
+     wrapped      BLOB NOT NULL,
+     created_at   INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 /** What durability and secrecy rest on. */

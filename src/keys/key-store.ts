@@ -77,6 +77,7 @@ const SQLITE_FULL = 13;
 
 const RECIPIENT_COLUMNS = 'organization, mailbox, epoch, recipient_type, recipient, signature';
 const KEY_COLUMNS = `${RECIPIENT_COLUMNS}, key_id, context, wrapped, sealed_index_key, state, created_at`;
+const CACHE_KEY = 'SELECT * FROM cache_key WHERE organization = ?';
 const KEYS = 'mailbox_key JOIN mailbox USING (mailbox)';
 
 export class KeyStore {
@@ -250,6 +251,44 @@ export class KeyStore {
     });
   }
 
+  /** What the mailbox's entries in a cache are sealed with, besides its organization's cache key. */
+  cacheSalt(mailbox: MailboxId): Buffer | undefined {
+    const row = this.#prepare('SELECT cache_salt FROM mailbox WHERE mailbox = ?').get(mailbox);
+    return row === undefined ? undefined : octets(row, 'cache_salt');
+  }
+
+  epochsOf(mailbox: MailboxId): readonly number[] {
+    const rows = this.#prepare('SELECT epoch FROM mailbox_key WHERE mailbox = ?').all(mailbox);
+    return rows.map((row) => number(row, 'epoch'));
+  }
+
+  cacheKey(organization: OrganizationId): WrappedKey | undefined {
+    const row = this.#prepare(CACHE_KEY).get(organization);
+    return row === undefined ? undefined : wrappedKey(row);
+  }
+
+  /** To be read back and proven before it is used. */
+  setCacheKey(organization: OrganizationId, key: WrappedKey, createdAt: number): void {
+    this.#prepare('INSERT OR REPLACE INTO cache_key VALUES (?, ?, ?, ?, ?)').run(
+      organization,
+      key.keyId,
+      JSON.stringify(key.context),
+      key.wrapped,
+      createdAt,
+    );
+  }
+
+  /** As it stands in the file, like readBackPending. */
+  readBackCacheKey(organization: OrganizationId): WrappedKey | undefined {
+    const database = new DatabaseSync(this.#path, { readOnly: true });
+    try {
+      const row = database.prepare(CACHE_KEY).get(organization);
+      return row === undefined ? undefined : wrappedKey(row);
+    } finally {
+      database.close();
+    }
+  }
+
   /** Every lock there is. */
   locks(): {
     readonly organizations: ReadonlyMap<OrganizationId, Lock>;
@@ -281,12 +320,16 @@ export class KeyStore {
     this.#prepare('DELETE FROM mailbox_lock WHERE mailbox = ?').run(mailbox);
   }
 
+  /** Locks an organization and removes its cache key: what a cache holds of its mailboxes opens no more. */
   lockOrganization(organization: OrganizationId, lock: Lock): void {
-    this.#prepare('INSERT OR REPLACE INTO organization_lock VALUES (?, ?, ?)').run(
-      organization,
-      lock.since,
-      lock.reason,
-    );
+    this.#transaction(() => {
+      this.#prepare('INSERT OR REPLACE INTO organization_lock VALUES (?, ?, ?)').run(
+        organization,
+        lock.since,
+        lock.reason,
+      );
+      this.#prepare('DELETE FROM cache_key WHERE organization = ?').run(organization);
+    });
   }
 
   unlockOrganization(organization: OrganizationId): void {
@@ -391,14 +434,16 @@ const recipientRow = (row: Row): RecipientRow => ({
 
 const mailboxKeyRow = (row: Row): MailboxKeyRow => ({
   ...recipientRow(row),
-  identity: {
-    keyId: text(row, 'key_id'),
-    context: parseContext(text(row, 'context')),
-    wrapped: octets(row, 'wrapped'),
-  },
+  identity: wrappedKey(row),
   sealedIndexKey: octets(row, 'sealed_index_key'),
   state: text(row, 'state') as KeyState,
   createdAt: number(row, 'created_at'),
+});
+
+const wrappedKey = (row: Row): WrappedKey => ({
+  keyId: text(row, 'key_id'),
+  context: parseContext(text(row, 'context')),
+  wrapped: octets(row, 'wrapped'),
 });
 
 const lockOf = (row: Row): Lock => ({ since: number(row, 'locked_at'), reason: text(row, 'reason') });

@@ -18,10 +18,12 @@ import type { KeyUser } from './journal-record.ts';
 import { checkKeys, type KeyProblem } from './key-check.ts';
 import { KeyStore } from './key-store.ts';
 import { administration, KeyUse } from './key-use.ts';
+import { LeaseCache } from './lease-cache.ts';
 import { LeaseKeeper, type LeaseTimes } from './lease-keeper.ts';
 import { Locks } from './locks.ts';
 import { Owner, type OwnerParts } from './owner.ts';
 import { createMailboxes, createOrganization, type Provisioning, unwrapDirectoryKey } from './provision.ts';
+import type { RedisLink } from './redis-link.ts';
 import { syncDirectory } from './root-key-file.ts';
 import type { KeyService } from './service.ts';
 import { type JournalFile, UseJournal } from './use-journal.ts';
@@ -48,6 +50,8 @@ export interface KeyringOptions {
   /** Default: LEASE_IDLE_MS and LEASE_ABSOLUTE_MS, which are also the most that is allowed. */
   readonly leaseTimes?: LeaseTimes;
   readonly clock?: Clock;
+  /** Where opened keys are kept beside the memory; the keyring closes it. Default: nowhere. */
+  readonly redis?: RedisLink;
   /** The organizations' directory keys as they are kept apart from the key store. */
   readonly secondPin?: SecondPin;
   /** Where the key-use journal is written; for tests of disks that are full or fail. */
@@ -84,6 +88,15 @@ export class Keyring {
    *   cannot be used then, and receiving goes on (`canUseKeys`).
    */
   static async open(options: KeyringOptions): Promise<Keyring> {
+    try {
+      return await Keyring.#open(options);
+    } catch (error) {
+      options.redis?.close();
+      throw error;
+    }
+  }
+
+  static async #open(options: KeyringOptions): Promise<Keyring> {
     const { directory, bootId, clock = systemClock, log } = options;
     const journals = join(directory, 'journal');
     await mkdir(journals, { recursive: true, mode: 0o700 });
@@ -107,13 +120,15 @@ export class Keyring {
 
   private constructor(options: KeyringOptions, store: KeyStore, journal: UseJournal, clock: Clock) {
     const keyUse = new KeyUse(options.service, journal, options.context);
-    const times = options.leaseTimes;
-    const keeper = new LeaseKeeper(clock, {
-      idleMs: Math.min(times?.idleMs ?? LEASE_IDLE_MS, LEASE_IDLE_MS),
-      absoluteMs: Math.min(times?.absoluteMs ?? LEASE_ABSOLUTE_MS, LEASE_ABSOLUTE_MS),
-    });
-    this.locks = new Locks({ store, keyUse, keeper, now: () => clock.now() });
-    this.#parts = { store, keyUse, keeper, journal, locks: this.locks };
+    const { leaseTimes, redis } = options;
+    const times = {
+      idleMs: Math.min(leaseTimes?.idleMs ?? LEASE_IDLE_MS, LEASE_IDLE_MS),
+      absoluteMs: Math.min(leaseTimes?.absoluteMs ?? LEASE_ABSOLUTE_MS, LEASE_ABSOLUTE_MS),
+    };
+    const keeper = new LeaseKeeper(clock, times);
+    const cache = redis === undefined ? null : new LeaseCache({ redis, store, keyUse, clock, times });
+    this.locks = new Locks({ store, keyUse, keeper, cache, now: () => clock.now() });
+    this.#parts = { store, keyUse, keeper, journal, locks: this.locks, cache };
     this.#provisioning = { store, keyUse, recipientType: options.recipientType, now: () => clock.now() };
     this.#recipients = new VerifiedRecipients(store, options.secondPin);
   }
@@ -121,6 +136,13 @@ export class Keyring {
   /** False while the key-use journal cannot be written: what needs a key throws UnavailableError then. */
   get canUseKeys(): boolean {
     return this.#parts.journal.isWritable;
+  }
+
+  /** Whether the lease cache in Redis answers; `none` without one. It is not needed: all works when it does not. */
+  get cacheState(): 'none' | 'answering' | 'failing' {
+    const { cache } = this.#parts;
+    if (cache === null) return 'none';
+    return cache.isAnswering ? 'answering' : 'failing';
   }
 
   /**
@@ -148,7 +170,7 @@ export class Keyring {
   /** @throws RefusedError 'in-use' while it has mailboxes. Nothing happens when it has no keys. */
   removeOrganizationKeys(organization: OrganizationId, principal: string): Promise<void> {
     return this.#change(async () => {
-      const { store, keyUse } = this.#parts;
+      const { store, keyUse, cache } = this.#parts;
       const row = store.organization(organization);
       if (row === undefined) return;
       const key = {
@@ -159,6 +181,7 @@ export class Keyring {
         keyId: row.keyId,
       } as const;
       await keyUse.recorded(key, administration(principal, 'remove organization'), 'remove', async () => {
+        cache?.forgetOrganization(organization);
         store.removeOrganization(organization);
         return { requestId: null };
       });
@@ -198,7 +221,7 @@ export class Keyring {
    */
   removeMailboxKeys(mailbox: MailboxId, principal: string): Promise<void> {
     return this.#change(async () => {
-      const { store, keyUse, keeper } = this.#parts;
+      const { store, keyUse, keeper, cache } = this.#parts;
       const organization = store.organizationOf(mailbox);
       if (organization === undefined) return store.emptyWal();
       const keyId = store.keyIdOf(organization, mailbox);
@@ -206,8 +229,10 @@ export class Keyring {
       await keyUse.recorded(key, administration(principal, 'remove mailbox'), 'remove', async () => {
         this.#recipients.forget(mailbox);
         keeper.forget(mailbox);
+        const epochs = store.epochsOf(mailbox);
         store.removeMailbox(mailbox);
         this.locks.forget(mailbox);
+        await cache?.forget(mailbox, epochs);
         return { requestId: null };
       });
     });
@@ -248,11 +273,12 @@ export class Keyring {
     return [...checkKeys(this.#parts.store, this.#recipients)];
   }
 
-  /** Ends all leases, waits for changes under way, closes journal and key store. */
+  /** Ends all leases, waits for changes under way, closes Redis, journal and key store. */
   async close(): Promise<void> {
-    const { store, keeper, journal } = this.#parts;
+    const { store, keeper, journal, cache } = this.#parts;
     await this.#lastChange;
     keeper.forgetAll();
+    cache?.close();
     await journal.close();
     store.close();
   }

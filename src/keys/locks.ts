@@ -4,7 +4,8 @@
  *
  * keys.db has the locks; here is their copy in memory, asked each time that somebody wants a lease. A lock is in force
  * when the method that sets it has called the store: what was opened is forgotten in the same step, an opening in
- * flight yields nothing, and what a cache holds was sealed with a salt that is gone. An organization's lock is its own:
+ * flight yields nothing, and what a cache holds was sealed with a salt, or under a cache key, that is
+ * gone. An organization's lock is its own:
  * taking it away unlocks no mailbox that was locked by itself.
  */
 import { randomBytes } from 'node:crypto';
@@ -13,6 +14,7 @@ import type { MailboxId, OrganizationId } from '../ids.ts';
 import type { KeyOperation, KeyUser, UsedKey } from './journal-record.ts';
 import { CACHE_SALT_OCTETS, type KeyStore, type Lock } from './key-store.ts';
 import { administration, type KeyUse } from './key-use.ts';
+import type { LeaseCache } from './lease-cache.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
 
 export interface LocksOf {
@@ -25,6 +27,7 @@ export interface LockParts {
   readonly store: KeyStore;
   readonly keyUse: KeyUse;
   readonly keeper: LeaseKeeper;
+  readonly cache: LeaseCache | null;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -63,28 +66,29 @@ export class Locks {
    *   its record would leave the mailbox open.
    */
   async lockMailbox(mailbox: MailboxId, principal: string, reason: string): Promise<void> {
-    const { store, keeper } = this.#parts;
-    await this.#inAnyCase(
-      this.#mailboxKey(mailbox),
-      administration(principal, reason || 'lock mailbox'),
-      () => {
-        const lock = { since: this.#mailboxes.get(mailbox)?.since ?? this.#parts.now(), reason };
-        store.lockMailbox(mailbox, lock, randomBytes(CACHE_SALT_OCTETS));
-        this.#mailboxes.set(mailbox, lock);
-        keeper.forget(mailbox);
-      },
-    );
+    const { store, keeper, cache, now } = this.#parts;
+    const user = administration(principal, reason || 'lock mailbox');
+    let forgotten: Promise<void> | undefined;
+    await this.#inAnyCase(this.#mailboxKey(mailbox), user, () => {
+      const lock = { since: this.#mailboxes.get(mailbox)?.since ?? now(), reason };
+      store.lockMailbox(mailbox, lock, randomBytes(CACHE_SALT_OCTETS));
+      this.#mailboxes.set(mailbox, lock);
+      keeper.forget(mailbox);
+      forgotten = cache?.forget(mailbox, store.epochsOf(mailbox));
+    });
+    await forgotten;
     store.emptyWal();
   }
 
-  /** The same for all mailboxes of an organization. */
+  /** The same for all mailboxes of an organization: its cache key goes instead of their salts. */
   async lockOrganization(organization: OrganizationId, principal: string, reason: string): Promise<void> {
-    const { store, keeper } = this.#parts;
+    const { store, keeper, cache, now } = this.#parts;
     const user = administration(principal, reason || 'lock organization');
     await this.#inAnyCase(this.#organizationKey(organization), user, () => {
-      const lock = { since: this.#organizations.get(organization)?.since ?? this.#parts.now(), reason };
+      const lock = { since: this.#organizations.get(organization)?.since ?? now(), reason };
       store.lockOrganization(organization, lock);
       this.#organizations.set(organization, lock);
+      cache?.forgetOrganization(organization);
       keeper.forgetAll((mailbox) => store.organizationOf(mailbox) === organization);
     });
     store.emptyWal();

@@ -125,6 +125,22 @@ describe('a locked mailbox', () => {
     await keyring.close();
   });
 
+  it('can be locked in a key store of the first schema version, which is brought up to date', async () => {
+    const { keyring, directory } = await openKeyring();
+    const tenant = await createTenant(keyring);
+    await keyring.close();
+    const database = new DatabaseSync(join(directory, 'keys.db'));
+    const drop = ['mailbox_lock', 'organization_lock', 'cache_key'].map((table) => `DROP TABLE ${table};`);
+    database.exec(`${drop.join('')} PRAGMA user_version = 1`);
+    database.close();
+    const { keyring: again } = await openKeyring({ directory });
+    await lease(again, tenant);
+    await again.locks.lockMailbox(tenant.mailbox, 'administrator', '');
+    await assert.rejects(lease(again, tenant), locked);
+    assert.deepEqual(again.verify(), []);
+    await again.close();
+  });
+
   it('has lock and unlock on record, with who and why', async () => {
     const { keyring, journal } = await openKeyring();
     const tenant = await createTenant(keyring);
