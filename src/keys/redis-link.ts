@@ -278,10 +278,13 @@ async function connect(options: RedisLinkOptions): Promise<Redis | Cluster> {
         where.addresses.map((address) => ({ ...address })),
         settings,
       );
-      // Connected ahead: else the first call to each node would have to wait for it within its deadline.
-      cluster.on('+node', (node: Redis) => {
-        if (node.status === 'wait') node.connect().catch(() => {});
-      });
+      // Connected ahead: else the first call to each node would have to wait for it within its deadline. But not before
+      // the cluster is ready: its own check, sent to any node, takes one that is connecting for one that is gone.
+      const connectAhead = (node: Redis): void => {
+        if (cluster.status === 'ready' && node.status === 'wait') node.connect().catch(() => {});
+      };
+      cluster.on('+node', connectAhead);
+      cluster.on('ready', () => cluster.nodes('master').forEach(connectAhead));
       return cluster;
     }
   }

@@ -686,10 +686,10 @@ describe('lease cache', () => {
         const user = { where, username: 'letterlock', password: 'right' };
         const first = await start(user);
         const tenants = [await createTenant(first.keyring)];
-        while (tenants.length < 12) tenants.push(await neighbourOf(first, tenants[0]!));
+        while (tenants.length < 24) tenants.push(await neighbourOf(first, tenants[0]!));
         for (const tenant of tenants) await lease(first, tenant);
         const sizes = () => Promise.all(cluster.servers.map(({ admin }) => admin.dbsize()));
-        await eventually(async () => (await sizes()).reduce((sum, size) => sum + size) === 12);
+        await eventually(async () => (await sizes()).reduce((sum, size) => sum + size) === 24);
         assert.ok((await sizes()).every((size) => size > 0));
         const second = await start(user);
         decrypts();
