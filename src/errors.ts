@@ -21,6 +21,7 @@ export type RefusedCode =
   | 'bad-credentials'
   | 'not-permitted'
   | 'key-denied'
+  | 'locked'
   | 'cannot'
   | 'bad-message'
   | 'in-use'

@@ -161,6 +161,30 @@ export const AUDIT_SLACK_MS = 60_000;
 export const AUDIT_LOOK_AGAIN_MS = 100;
 /** A look into the directory waits this long for a server that just then locks it. */
 export const DIRECTORY_READ_MS = 1_000;
+// --- Lease cache ---
+
+/** One entry: a seed, and a key id and a request id of the key service. More is not read of what Redis holds. */
+export const LEASE_ENTRY_OCTETS = 4 * KIB;
+/** An entry with less time left is not opened: its lease could end within the command that asked for it. */
+export const LEASE_ENTRY_LEAST_MS = 1_000;
+/** Sentinels, or nodes of a cluster to begin with, in the configuration: more than any has. */
+export const REDIS_NODES = 64;
+/** One call to Redis. It takes well below 1 ms on a local network, and the key service, asked otherwise, some 10. */
+export const REDIS_DEADLINE_MS = 50;
+/** After a failed call Redis is left alone for so long: a frozen one then costs one login its deadline in this time. */
+export const REDIS_PAUSE_MS = 2_000;
+/** Calls that Redis has not ended, some hundred octets each; further ones do without. A crowd that logs in at once. */
+export const REDIS_CALLS = 1_000;
+/** A connection that is being made, or owes an answer, and says nothing for so long is given up. */
+export const REDIS_SILENCE_MS = 1_000;
+/** Pauses between attempts to connect grow up to this. */
+export const REDIS_RECONNECT_MS = 2_000;
+/** How long a start waits for Redis, since all clients are about to log in again. */
+export const REDIS_START_MS = 1_000;
+/** How long a login waits for its organization's cache key: beyond it the mailbox's own key is sooner there. */
+export const CACHE_KEY_WAIT_MS = 1_000;
+/** A cache key that could not be had is not asked for again before: each attempt is a call to the key service. */
+export const CACHE_KEY_RETRY_MS = 30_000;
 
 // --- AWS KMS ---
 

@@ -84,7 +84,7 @@ apt_install() {
   restore_service_policy
   for package in "${missing[@]}"; do
     case $package in
-      postfix) as_root update-rc.d postfix disable >&2 ;;
+      postfix | redis-*) as_root update-rc.d "$package" disable >&2 ;;
       dovecot-*) as_root update-rc.d dovecot disable >&2 ;;
     esac
   done

@@ -11,16 +11,27 @@ import type { Organization, User } from '../directory/types.ts';
 import { ProtocolError, RefusedError } from '../errors.ts';
 import type { Readiness } from '../http/readiness.ts';
 import type { OrganizationId } from '../ids.ts';
-import { IMPORT_USERS } from '../limits.ts';
+import type { LocksOf } from '../keys/keyring.ts';
+import { IMPORT_USERS, USE_JOURNAL_FIELD_CHARS } from '../limits.ts';
 import type { AdminRecord, AdminRequest } from './admin-socket.ts';
 
 /** In the key-use journal. Whoever may open the socket or the data directory is one and the same: its owner. */
 const PRINCIPAL = 'administrator';
 
+/** A lock as JSON shows it. */
+export interface LockRecord {
+  readonly of: 'mailbox' | 'organization';
+  /** ISO 8601. */
+  readonly since: string;
+  readonly reason: string;
+}
+
 /** What JSON shows of a user. */
 export interface UserRecord extends Omit<User, 'id'> {
   /** The organization's id. */
   readonly organization: OrganizationId;
+  /** What keeps the mailbox locked: its own lock, its organization's, both or none. */
+  readonly locks: readonly LockRecord[];
 }
 
 type Operation = (
@@ -46,6 +57,7 @@ const operation =
   };
 
 const text = z.string();
+const reason = text.max(USE_JOURNAL_FIELD_CHARS);
 const name = z.strictObject({ name: text });
 const address = z.strictObject({ address: text });
 const inOrganization = z.strictObject({ organization: text.nullable() });
@@ -72,11 +84,13 @@ const OPERATIONS = {
     await accounts.createOrganization(args.name, args.keyId, PRINCIPAL),
   ]),
   'org list': operation(z.strictObject({}), ({ directory }) => directory.organizations()),
-  'org show': operation(name, ({ directory }, args) => {
+  'org show': operation(name, (accounts, args) => {
+    const { directory } = accounts;
     const organization = directory.organization(args.name);
     return [
       {
         ...organization,
+        locks: lockRecords(accounts.locksOf(organization.id, null)),
         domains: directory.domains(organization.id).map((domain) => domain.name),
         users: directory.users({ organization: organization.id }).length,
         groups: directory.groups(organization.id).length,
@@ -85,6 +99,24 @@ const OPERATIONS = {
   }),
   'org remove': operation(name, async (accounts, args) => {
     await accounts.removeOrganization(args.name, PRINCIPAL);
+    return [];
+  }),
+
+  'org lock': operation(z.strictObject({ name: text, reason }), async (accounts, args) => {
+    await accounts.lockOrganization(args.name, PRINCIPAL, args.reason);
+    return [];
+  }),
+  'org unlock': operation(name, async (accounts, args) => {
+    await accounts.unlockOrganization(args.name, PRINCIPAL);
+    return [];
+  }),
+
+  'mailbox lock': operation(z.strictObject({ address: text, reason }), async (accounts, args) => {
+    await accounts.lockMailbox(args.address, PRINCIPAL, args.reason);
+    return [];
+  }),
+  'mailbox unlock': operation(address, async (accounts, args) => {
+    await accounts.unlockMailbox(args.address, PRINCIPAL);
     return [];
   }),
 
@@ -106,14 +138,14 @@ const OPERATIONS = {
   }),
 
   'user create': operation(account, async (accounts, args) =>
-    shown(await accounts.createUsers([args], PRINCIPAL)),
+    shown(accounts, await accounts.createUsers([args], PRINCIPAL)),
   ),
   'user import': operation(
     z.strictObject({ users: z.array(account.extend({ line: z.int() })).max(IMPORT_USERS) }),
     async (accounts, { users }) => {
       try {
         const requests = users.map(({ line, ...request }) => request);
-        return shown(await accounts.createUsers(requests, PRINCIPAL));
+        return shown(accounts, await accounts.createUsers(requests, PRINCIPAL));
       } catch (error) {
         throw error instanceof RefusedError ? atItsLine(accounts.directory, users, error) : error;
       }
@@ -121,9 +153,11 @@ const OPERATIONS = {
   ),
   'user list': operation(
     z.strictObject({ organization: text.nullable(), domain: text.nullable() }),
-    ({ directory }, args) => {
+    (accounts, args) => {
+      const { directory } = accounts;
       const organization = idOf(directory, args.organization);
       return shown(
+        accounts,
         directory.users({
           ...(organization === undefined ? {} : { organization }),
           ...(args.domain === null ? {} : { domain: args.domain }),
@@ -131,13 +165,14 @@ const OPERATIONS = {
       );
     },
   ),
-  'user show': operation(address, ({ directory }, args) => {
+  'user show': operation(address, (accounts, args) => {
+    const { directory } = accounts;
     const user = directory.user(args.address);
     const addresses = directory.addressesOf(user.id);
     const groups = directory
       .groups(user.organization)
       .filter((group) => group.members.includes(user.address));
-    return shown([user]).map((record) => ({
+    return shown(accounts, [user]).map((record) => ({
       ...record,
       aliases: addresses.filter((known) => known !== user.address),
       groups: groups.map((group) => group.address),
@@ -211,7 +246,17 @@ export async function administer(
 }
 
 /** Row numbers stay within the directory. */
-const shown = (users: readonly User[]): UserRecord[] => users.map(({ id, ...record }) => record);
+const shown = (accounts: Accounts, users: readonly User[]): UserRecord[] =>
+  users.map(({ id, ...record }) => ({
+    ...record,
+    locks: lockRecords(accounts.locksOf(record.organization, record.mailbox)),
+  }));
+
+const lockRecords = (locks: LocksOf): LockRecord[] =>
+  (['mailbox', 'organization'] as const).flatMap((of) => {
+    const lock = locks[of];
+    return lock === null ? [] : [{ of, since: new Date(lock.since).toISOString(), reason: lock.reason }];
+  });
 
 const idOf = (directory: Directory, idOrName: string | null): OrganizationId | undefined =>
   idOrName === null ? undefined : directory.organization(idOrName).id;

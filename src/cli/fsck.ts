@@ -12,7 +12,7 @@ import type { Parts } from './serve.ts';
 
 interface Problem {
   readonly mailbox: MailboxId | null;
-  readonly kind: StoreProblem['kind'] | 'mailbox-missing' | 'mailbox-unowned' | 'key';
+  readonly kind: StoreProblem['kind'] | 'mailbox-missing' | 'mailbox-unowned' | 'locked' | 'key';
   readonly detail: string;
 }
 
@@ -92,12 +92,15 @@ async function check(options: OptionValues): Promise<Report> {
       const owner = ownerOf(parts, mailbox);
       if (owner === null)
         problems.push({ mailbox, kind: 'mailbox-unowned', detail: 'no user, or no key, has it' });
+      const isLocked = owner !== null && isLockedMailbox(parts, owner);
+      if (isLocked && isOpening)
+        problems.push({ mailbox, kind: 'locked', detail: 'checked without its keys' });
       const report = await fsck(config.dataDirectory, {
         mailbox,
-        owner: owner !== null && isOpening ? () => owner : null,
+        owner: owner !== null && isOpening && !isLocked ? () => owner : null,
         rebuild,
       });
-      parts.keyring.lock(mailbox);
+      parts.keyring.endLease(mailbox);
       problems.push(...report.problems);
       rebuilt.push(...report.rebuilt);
       checked.mailboxes += report.checked.mailboxes;
@@ -108,6 +111,12 @@ async function check(options: OptionValues): Promise<Report> {
   } finally {
     await parts.close();
   }
+}
+
+/** Neither opened nor given a new index: fsck is no way around a lock. */
+function isLockedMailbox({ keyring }: Parts, { organization, mailbox }: OwnerHandle): boolean {
+  const { mailbox: own, organization: all } = keyring.locks.of(organization, mailbox);
+  return own !== null || all !== null;
 }
 
 function missingMailboxes(users: readonly User[], stored: readonly MailboxId[]): Problem[] {

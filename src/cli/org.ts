@@ -1,12 +1,15 @@
 /** `letterlock org`: organizations, the tenants. */
 import type { Organization } from '../directory/types.ts';
+import type { LockRecord } from './administer.ts';
 import type { CommandTable } from './command.ts';
 import { changing, listing, showing } from './directory-command.ts';
+import { LOCK_REASON, shownLocks } from './mailbox.ts';
 
 interface ShownOrganization extends Organization {
   readonly domains: readonly string[];
   readonly users: number;
   readonly groups: number;
+  readonly locks: readonly LockRecord[];
 }
 
 export const orgCommands: CommandTable = {
@@ -46,7 +49,26 @@ export const orgCommands: CommandTable = {
       domains: ({ domains }) => domains.join(', '),
       users: ({ users }) => users,
       groups: ({ groups }) => groups,
+      locked: shownLocks,
     },
+  }),
+  'org lock': changing({
+    summary: 'lock all mailboxes of an organization, at once',
+    operands: ['NAME'],
+    options: LOCK_REASON,
+    details: 'As mailbox lock does. Mailboxes that were locked by themselves stay so when it is taken away.',
+    examples: ["org lock Example --reason 'contract ended'"],
+    operation: 'org lock',
+    args: ({ operands, options }) => ({ name: operands[0], reason: options.text('reason') ?? '' }),
+    say: ({ operands }) => `Locked the organization ${operands[0]}.`,
+  }),
+  'org unlock': changing({
+    summary: "take an organization's lock away",
+    operands: ['NAME'],
+    examples: ['org unlock Example'],
+    operation: 'org unlock',
+    args: ({ operands }) => ({ name: operands[0] }),
+    say: ({ operands }) => `Unlocked the organization ${operands[0]}.`,
   }),
   'org remove': changing({
     summary: 'remove an organization that has no domains and users left',

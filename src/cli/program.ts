@@ -21,6 +21,7 @@ import { fsckCommands } from './fsck.ts';
 import { groupCommands } from './group.ts';
 import { healthCommands } from './health.ts';
 import { helpOnCommand, overview } from './help.ts';
+import { mailboxCommands } from './mailbox.ts';
 import { orgCommands } from './org.ts';
 import { printable } from './output.ts';
 import { serveCommands } from './serve-command.ts';
@@ -33,6 +34,7 @@ const COMMANDS: CommandTable = {
   ...orgCommands,
   ...domainCommands,
   ...userCommands,
+  ...mailboxCommands,
   ...groupCommands,
   ...aliasCommands,
   ...configCommands,

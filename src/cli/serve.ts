@@ -33,6 +33,7 @@ import { Certificate } from '../tls/certificate.ts';
 import { adminSocketPath, startAdminSocket } from './admin-socket.ts';
 import { administer } from './administer.ts';
 import { openKeyService } from './key-service.ts';
+import { openLeaseRedis } from './lease-redis.ts';
 import { probesOf } from './probes.ts';
 
 export interface ServeOptions {
@@ -136,9 +137,12 @@ export async function serve(config: Config, options: ServeOptions): Promise<Serv
 
 async function openKeyring(config: Config, directory: Directory, log: Logger): Promise<Keyring> {
   const { keys, keysDirectory, audit } = config;
+  const service = await openKeyService(config, log);
+  const redis = await openLeaseRedis(config, log.child({ part: 'lease-cache' }));
   return Keyring.open({
     directory: keysDirectory,
-    service: await openKeyService(config, log),
+    service,
+    ...(redis === null ? {} : { redis }),
     context: keys.context,
     recipientType: keys.recipientType,
     bootId: `${Date.now().toString(36)}-${randomBytes(4).toString('hex')}`,
@@ -272,8 +276,15 @@ function smtpParts(
       password: string;
       remoteAddress: string;
     }): Promise<Submitter> => {
-      const { userId } = await logins.authenticate('smtp', username, password, remoteAddress);
-      return { owns: (address) => parts.directory.maySendAs(userId, address) };
+      const user = await logins.authenticate('smtp', username, password, remoteAddress);
+      const refuseLocked = () => parts.keyring.locks.refuse(user.organization, user.mailbox);
+      refuseLocked();
+      return {
+        owns: (address) => {
+          refuseLocked();
+          return parts.directory.maySendAs(user.userId, address);
+        },
+      };
     },
   };
   const options = {

@@ -3,6 +3,7 @@ import type { UserRecord } from './administer.ts';
 import { type CommandTable, type OptionValues, UsageError } from './command.ts';
 import { ORG_FILTER } from './common-options.ts';
 import { changing, listing, showing } from './directory-command.ts';
+import { shownLocks } from './mailbox.ts';
 import { formatSize, parseSize } from './size.ts';
 import { readNewPassword } from './terminal.ts';
 import { readUserFile } from './user-file.ts';
@@ -65,6 +66,7 @@ export const userCommands: CommandTable = {
       name: ({ displayName }) => displayName,
       quota: quotaOf,
       state: ({ state }) => state,
+      locked: ({ locks }) => locks.map((lock) => lock.of).join(', '),
       mailbox: ({ mailbox }) => mailbox,
     },
   }),
@@ -81,6 +83,7 @@ export const userCommands: CommandTable = {
       mailbox: ({ mailbox }) => mailbox,
       quota: quotaOf,
       state: ({ state }) => state,
+      locked: shownLocks,
       aliases: ({ aliases }) => aliases.join(', '),
       groups: ({ groups }) => groups.join(', '),
     },

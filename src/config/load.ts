@@ -142,7 +142,61 @@ function contradictions(settings: Settings): { path: string; expected: string }[
       expected: 'expected no more than keys.leaseAbsoluteSeconds',
     });
   }
+  return [...problems, ...redisContradictions(settings)];
+}
+
+/** A URL, sentinels or a cluster, and each with its own keys only: another's would be silently without effect. */
+function redisContradictions({ redis }: Settings): { path: string; expected: string }[] {
+  const { url, sentinels, sentinelMaster, sentinelPassword, clusterNodes, username, password, tls, caFile } =
+    redis;
+  const problems: { path: string; expected: string }[] = [];
+  const refuse = (isWrong: boolean, key: keyof Settings['redis'], expected: string): void => {
+    if (isWrong) problems.push({ path: `redis.${key}`, expected });
+  };
+  const hasSentinels = sentinels.length > 0;
+  const hasCluster = clusterNodes.length > 0;
+  const hasNodes = hasSentinels || hasCluster;
+  refuse(hasSentinels && url !== null, 'sentinels', 'expected none: redis.url is set');
+  refuse(hasCluster && url !== null, 'clusterNodes', 'expected none: redis.url is set');
+  refuse(hasCluster && hasSentinels, 'clusterNodes', 'expected none: redis.sentinels are set');
+  refuse(
+    hasSentinels && sentinelMaster === null,
+    'sentinelMaster',
+    'expected a name: needed by redis.sentinels',
+  );
+  refuse(
+    !hasSentinels && sentinelMaster !== null,
+    'sentinelMaster',
+    'expected null: there are no redis.sentinels',
+  );
+  refuse(
+    !hasSentinels && sentinelPassword !== null,
+    'sentinelPassword',
+    'expected null: there are no redis.sentinels',
+  );
+  const others = 'expected null: only for redis.sentinels and redis.clusterNodes; a URL has its own';
+  refuse(!hasNodes && username !== null, 'username', others);
+  refuse(!hasNodes && password !== null, 'password', others);
+  refuse(username !== null && password === null, 'password', 'expected a password: redis.username is set');
+  refuse(
+    !hasNodes && tls,
+    'tls',
+    'expected false: only for redis.sentinels and redis.clusterNodes; a URL says rediss:',
+  );
+  const isTls = tls || url?.startsWith('rediss:') === true;
+  refuse(!isTls && caFile !== null, 'caFile', 'expected null: Redis is spoken to without TLS');
+  refuse(url !== null && !isUrl(url), 'url', 'expected %-signs in user and password to be written as %25');
   return problems;
+}
+
+function isUrl(text: string): boolean {
+  try {
+    const { username, password } = new URL(text);
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Implicit TLS always; STARTTLS where it is the only way to log in. MX and LMTP work without. */
@@ -173,6 +227,7 @@ function complete(settings: Settings, workingDirectory: string): Config {
     smtp: { ...smtp, authenticationServiceId: smtp.authenticationServiceId ?? hostname },
     keys: { ...keys, rootKeyFile: absoluteOrNull(keys.rootKeyFile) ?? join(keysDirectory, 'root.key') },
     audit: { ...audit, checkpointFile: absoluteOrNull(audit.checkpointFile) },
+    redis: { ...settings.redis, caFile: absoluteOrNull(settings.redis.caFile) },
     logging: { ...logging, file: absoluteOrNull(logging.file) },
   };
 }

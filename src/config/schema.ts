@@ -23,6 +23,7 @@ import {
   LEASE_ABSOLUTE_MS,
   LEASE_IDLE_MS,
   MIB,
+  REDIS_NODES,
   SHUTDOWN_MS,
   SMTP_CONNECTIONS,
   SMTP_CONNECTIONS_PER_ADDRESS,
@@ -62,6 +63,11 @@ const hostname = z
   .max(253)
   .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/, 'expected a host name');
 const port = z.int().min(0).max(65_535);
+const HOST_AND_PORT = String.raw`([^\s/@:[\]]+|\[[0-9A-Fa-f:.]+\])`;
+const redisNodes = z
+  .array(z.string().regex(new RegExp(`^${HOST_AND_PORT}(:\\d{1,5})?$`), 'expected host:port'))
+  .max(REDIS_NODES)
+  .default([]);
 
 const seconds = (defaultMs: number, least = 1, most = 24 * 3600) =>
   z
@@ -183,6 +189,28 @@ export const settingsSchema = z.strictObject({
     checkpointSeconds: seconds(CHECKPOINT_INTERVAL_MS, 1),
     /** null: none. */
     checkpointFile: path.nullable().default(null),
+  }),
+  redis: section({
+    /** null: no Redis, unless sentinels or nodes of a cluster are named. */
+    url: z
+      .string()
+      .regex(
+        new RegExp(`^rediss?://([^\\s/@]*@)?${HOST_AND_PORT}(:\\d{1,5})?(/\\d{0,5})?$`),
+        'expected a URL such as rediss://user:password@redis.example.com:6379',
+      )
+      .nullable()
+      .default(null),
+    sentinels: redisNodes,
+    /** What the sentinels call the master; needed with them. */
+    sentinelMaster: text.nullable().default(null),
+    sentinelPassword: text.nullable().default(null),
+    clusterNodes: redisNodes,
+    /** Of sentinels' masters and of clusters; a URL has its own. */
+    username: text.nullable().default(null),
+    password: text.nullable().default(null),
+    tls: z.boolean().default(false),
+    /** null: the system's. */
+    caFile: path.nullable().default(null),
   }),
   quota: section({ defaultOctets: z.int().min(1).nullable().default(null) }),
   store: section({

@@ -5,7 +5,8 @@
  */
 import { availableParallelism } from 'node:os';
 import { IntegrityError, RefusedError } from '../errors.ts';
-import type { Keyring } from '../keys/keyring.ts';
+import type { MailboxId, OrganizationId } from '../ids.ts';
+import type { Keyring, LocksOf } from '../keys/keyring.ts';
 import { LOGIN_HASHES_AT_ONCE, MAILBOXES_CREATED_AT_ONCE } from '../limits.ts';
 import type { MailStore } from '../store/types.ts';
 import type { Directory } from './directory.ts';
@@ -31,8 +32,9 @@ export interface AccountParts {
     | 'createManyMailboxKeys'
     | 'removeMailboxKeys'
     | 'ownerHandle'
-    | 'lock'
     | 'checkpoint'
+    | 'endLease'
+    | 'locks'
   >;
   readonly store: Pick<MailStore, 'createMailbox' | 'removeMailbox'>;
   /** Of users that are made without one of their own; null: no limit. */
@@ -125,6 +127,32 @@ export class Accounts {
   }
 
   /**
+   * Nobody opens the user's mailbox from now on. Waits for no other change: an import may take minutes.
+   * @throws RefusedError 'nonexistent'; UnavailableError as Locks.lockMailbox does.
+   */
+  lockMailbox(address: string, principal: string, reason: string): Promise<void> {
+    return this.#keyring.locks.lockMailbox(this.directory.user(address).mailbox, principal, reason);
+  }
+
+  unlockMailbox(address: string, principal: string): Promise<void> {
+    return this.#keyring.locks.unlockMailbox(this.directory.user(address).mailbox, principal);
+  }
+
+  /** Nor any mailbox of the organization. */
+  lockOrganization(idOrName: string, principal: string, reason: string): Promise<void> {
+    return this.#keyring.locks.lockOrganization(this.directory.organization(idOrName).id, principal, reason);
+  }
+
+  unlockOrganization(idOrName: string, principal: string): Promise<void> {
+    return this.#keyring.locks.unlockOrganization(this.directory.organization(idOrName).id, principal);
+  }
+
+  /** What keeps a mailbox locked; without a mailbox, all those of an organization. */
+  locksOf(organization: OrganizationId, mailbox: MailboxId | null): LocksOf {
+    return this.#keyring.locks.of(organization, mailbox);
+  }
+
+  /**
    * Goes on with what a crash, or a key service that was down, left half done. What fails for one organization or user
    * stops no other.
    * @param signal Ends it early, between two users.
@@ -193,7 +221,7 @@ export class Accounts {
     try {
       await this.#store.createMailbox(owner);
     } finally {
-      this.#keyring.lock(mailbox);
+      this.#keyring.endLease(mailbox);
     }
   }
 

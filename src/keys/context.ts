@@ -9,8 +9,11 @@ import type { MailboxId, OrganizationId } from '../ids.ts';
 /** Name-value pairs; AWS KMS compares them exactly and without regard to order. */
 export type EncryptionContext = Readonly<Record<string, string>>;
 
-/** `mailbox`: the identity seed of a mailbox. `directory`: an organization's statement signing key. */
-export type KeyPurpose = 'mailbox' | 'directory';
+/**
+ * `mailbox`: the identity seed of a mailbox. `directory`: an organization's statement signing key. `cache`: what its
+ * entries in Redis are sealed under.
+ */
+export type KeyPurpose = 'mailbox' | 'directory' | 'cache';
 
 export interface ContextOptions {
   /** Name of the pair that names the organization; WorkMail's is `aws:workmail:arn`. */

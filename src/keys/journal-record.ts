@@ -7,7 +7,10 @@ import { hash } from 'node:crypto';
 import { USE_JOURNAL_FIELD_CHARS } from '../limits.ts';
 import type { KeyPurpose } from './context.ts';
 
-export type KeyOperation = 'wrap' | 'unwrap' | 'remove';
+export type KeyOperation = 'wrap' | 'unwrap' | 'remove' | 'lock' | 'unlock';
+
+/** Where the keys of a lease came from. */
+export type LeaseSource = 'key-service' | 'redis' | 'memory';
 
 /** Who uses a key, and why; the same in every record of one use. */
 export interface KeyUser {
@@ -44,7 +47,7 @@ export type UseRecord = UsedKey &
       }
     | {
         readonly event: 'lease';
-        readonly source: 'key-service' | 'memory';
+        readonly source: LeaseSource;
         readonly requestId: string | null;
       }
   );

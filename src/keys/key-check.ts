@@ -3,7 +3,7 @@ import { LetterlockError } from '../errors.ts';
 import { OBJECT_OVERHEAD_OCTETS } from '../seal/object.ts';
 import { isContextOf, type KeySubject } from './context.ts';
 import type { KeyStore, MailboxKeyRow, OrganizationKeyRow, WrappedKey } from './key-store.ts';
-import { directoryPlace, mailboxPlace } from './key-use.ts';
+import { cachePlace, directoryPlace, mailboxPlace } from './key-use.ts';
 import { INDEX_KEY_OCTETS } from './opened-keys.ts';
 import type { VerifiedRecipients } from './verified-recipients.ts';
 
@@ -22,7 +22,7 @@ export function* checkKeys(store: KeyStore, recipients: VerifiedRecipients): Gen
   }
   for (const row of store.organizations()) {
     const { organization } = row;
-    for (const sentence of organizationProblems(row)) {
+    for (const sentence of organizationProblems(row, store.cacheKey(organization))) {
       yield { organization, mailbox: null, epoch: null, sentence };
     }
   }
@@ -39,8 +39,12 @@ export function* checkKeys(store: KeyStore, recipients: VerifiedRecipients): Gen
   }
 }
 
-function* organizationProblems(row: OrganizationKeyRow): Generator<string> {
-  yield* wrappedProblems(row.directorySecret, directoryPlace(row.organization));
+function* organizationProblems(
+  { organization, directorySecret }: OrganizationKeyRow,
+  cacheKey: WrappedKey | undefined,
+): Generator<string> {
+  yield* wrappedProblems(directorySecret, directoryPlace(organization));
+  if (cacheKey !== undefined) yield* wrappedProblems(cacheKey, cachePlace(organization));
 }
 
 function* mailboxProblems(row: MailboxKeyRow, recipients: VerifiedRecipients): Generator<string> {

@@ -33,6 +33,23 @@ const MIGRATIONS: readonly string[] = [
      PRIMARY KEY (mailbox, epoch)
    ) STRICT;
    CREATE UNIQUE INDEX mailbox_key_current ON mailbox_key (mailbox) WHERE state = 'current';`,
+  `CREATE TABLE organization_lock (
+     organization TEXT NOT NULL PRIMARY KEY REFERENCES organization_key ON DELETE CASCADE,
+     locked_at    INTEGER NOT NULL,
+     reason       TEXT NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE mailbox_lock (
+     mailbox   TEXT NOT NULL PRIMARY KEY REFERENCES mailbox ON DELETE CASCADE,
+     locked_at INTEGER NOT NULL,
+     reason    TEXT NOT NULL
+   ) STRICT, WITHOUT ROWID;`,
+  `CREATE TABLE cache_key (
+     organization TEXT NOT NULL PRIMARY KEY REFERENCES organization_key ON DELETE CASCADE,
+     key_id       TEXT NOT NULL,
+     context      TEXT NOT NULL,
+     wrapped      BLOB NOT NULL,
+     created_at   INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 /** What durability and secrecy rest on. */

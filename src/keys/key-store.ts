@@ -55,6 +55,14 @@ export interface MailboxKeyRow extends RecipientRow {
   readonly createdAt: number;
 }
 
+/** That a mailbox or an organization is locked: its keys are not to be opened. */
+export interface Lock {
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  /** In an administrator's words; empty when none were given. */
+  readonly reason: string;
+}
+
 export interface MailboxEpochs {
   readonly organization: OrganizationId;
   readonly mailbox: MailboxId;
@@ -62,10 +70,14 @@ export interface MailboxEpochs {
   readonly highestEpoch: number | null;
 }
 
+/** Of a mailbox's cache salt. */
+export const CACHE_SALT_OCTETS = 32;
+
 const SQLITE_FULL = 13;
 
 const RECIPIENT_COLUMNS = 'organization, mailbox, epoch, recipient_type, recipient, signature';
 const KEY_COLUMNS = `${RECIPIENT_COLUMNS}, key_id, context, wrapped, sealed_index_key, state, created_at`;
+const CACHE_KEY = 'SELECT * FROM cache_key WHERE organization = ?';
 const KEYS = 'mailbox_key JOIN mailbox USING (mailbox)';
 
 export class KeyStore {
@@ -239,6 +251,91 @@ export class KeyStore {
     });
   }
 
+  /** What the mailbox's entries in a cache are sealed with, besides its organization's cache key. */
+  cacheSalt(mailbox: MailboxId): Buffer | undefined {
+    const row = this.#prepare('SELECT cache_salt FROM mailbox WHERE mailbox = ?').get(mailbox);
+    return row === undefined ? undefined : octets(row, 'cache_salt');
+  }
+
+  epochsOf(mailbox: MailboxId): readonly number[] {
+    const rows = this.#prepare('SELECT epoch FROM mailbox_key WHERE mailbox = ?').all(mailbox);
+    return rows.map((row) => number(row, 'epoch'));
+  }
+
+  cacheKey(organization: OrganizationId): WrappedKey | undefined {
+    const row = this.#prepare(CACHE_KEY).get(organization);
+    return row === undefined ? undefined : wrappedKey(row);
+  }
+
+  /** To be read back and proven before it is used. */
+  setCacheKey(organization: OrganizationId, key: WrappedKey, createdAt: number): void {
+    this.#prepare('INSERT OR REPLACE INTO cache_key VALUES (?, ?, ?, ?, ?)').run(
+      organization,
+      key.keyId,
+      JSON.stringify(key.context),
+      key.wrapped,
+      createdAt,
+    );
+  }
+
+  /** As it stands in the file, like readBackPending. */
+  readBackCacheKey(organization: OrganizationId): WrappedKey | undefined {
+    const database = new DatabaseSync(this.#path, { readOnly: true });
+    try {
+      const row = database.prepare(CACHE_KEY).get(organization);
+      return row === undefined ? undefined : wrappedKey(row);
+    } finally {
+      database.close();
+    }
+  }
+
+  /** Every lock there is. */
+  locks(): {
+    readonly organizations: ReadonlyMap<OrganizationId, Lock>;
+    readonly mailboxes: ReadonlyMap<MailboxId, Lock>;
+  } {
+    const organizations = this.#prepare('SELECT * FROM organization_lock').all();
+    const mailboxes = this.#prepare('SELECT * FROM mailbox_lock').all();
+    return {
+      organizations: new Map(
+        organizations.map((row) => [text(row, 'organization') as OrganizationId, lockOf(row)]),
+      ),
+      mailboxes: new Map(mailboxes.map((row) => [text(row, 'mailbox') as MailboxId, lockOf(row)])),
+    };
+  }
+
+  /** Locks a mailbox that is there, in one transaction with its new cache salt: what a cache holds opens no more. */
+  lockMailbox(mailbox: MailboxId, lock: Lock, cacheSalt: Buffer): void {
+    this.#transaction(() => {
+      this.#prepare('INSERT OR REPLACE INTO mailbox_lock VALUES (?, ?, ?)').run(
+        mailbox,
+        lock.since,
+        lock.reason,
+      );
+      this.#prepare('UPDATE mailbox SET cache_salt = ? WHERE mailbox = ?').run(cacheSalt, mailbox);
+    });
+  }
+
+  unlockMailbox(mailbox: MailboxId): void {
+    this.#prepare('DELETE FROM mailbox_lock WHERE mailbox = ?').run(mailbox);
+  }
+
+  /** Locks an organization and removes its cache key: what a cache holds of its mailboxes opens no more. */
+  lockOrganization(organization: OrganizationId, lock: Lock): void {
+    this.#transaction(() => {
+      this.#prepare('INSERT OR REPLACE INTO organization_lock VALUES (?, ?, ?)').run(
+        organization,
+        lock.since,
+        lock.reason,
+      );
+      this.#prepare('DELETE FROM cache_key WHERE organization = ?').run(organization);
+    });
+  }
+
+  unlockOrganization(organization: OrganizationId): void {
+    this.#prepare('DELETE FROM organization_lock WHERE organization = ?').run(organization);
+  }
+
   /** Destroys every epoch of the mailbox and its cache salt. @throws as emptyWal does, with the rows deleted. */
   removeMailbox(mailbox: MailboxId): void {
     this.#transaction(() => {
@@ -265,6 +362,11 @@ export class KeyStore {
   organizationOf(mailbox: MailboxId): OrganizationId | undefined {
     const row = this.#prepare('SELECT organization FROM mailbox WHERE mailbox = ?').get(mailbox);
     return row?.['organization'] as OrganizationId | undefined;
+  }
+
+  /** The key that wraps the mailbox's current identity, or would wrap a new one; '' when there is none. */
+  keyIdOf(organization: OrganizationId, mailbox: MailboxId): string {
+    return this.currentKey(mailbox)?.identity.keyId ?? this.organization(organization)?.keyId ?? '';
   }
 
   /** Problems that SQLite itself finds; none when empty. */
@@ -332,15 +434,19 @@ const recipientRow = (row: Row): RecipientRow => ({
 
 const mailboxKeyRow = (row: Row): MailboxKeyRow => ({
   ...recipientRow(row),
-  identity: {
-    keyId: text(row, 'key_id'),
-    context: parseContext(text(row, 'context')),
-    wrapped: octets(row, 'wrapped'),
-  },
+  identity: wrappedKey(row),
   sealedIndexKey: octets(row, 'sealed_index_key'),
   state: text(row, 'state') as KeyState,
   createdAt: number(row, 'created_at'),
 });
+
+const wrappedKey = (row: Row): WrappedKey => ({
+  keyId: text(row, 'key_id'),
+  context: parseContext(text(row, 'context')),
+  wrapped: octets(row, 'wrapped'),
+});
+
+const lockOf = (row: Row): Lock => ({ since: number(row, 'locked_at'), reason: text(row, 'reason') });
 
 // STRICT tables hold each column to its type, so these casts are claims that SQLite keeps.
 const text = (row: Row, column: string): string => row[column] as string;

@@ -31,6 +31,21 @@ export const directoryPlace = (organization: OrganizationId): KeyPlace => ({
   purpose: 'directory',
 });
 
+export const cachePlace = (organization: OrganizationId): KeyPlace => ({
+  organization,
+  mailbox: null,
+  epoch: null,
+  purpose: 'cache',
+});
+
+/** Who changes keys from the command line, and what for. */
+export const administration = (principal: string, reason: string): KeyUser => ({
+  principal,
+  protocol: 'admin',
+  address: '',
+  reason,
+});
+
 /** All methods throw as KeyService and UseJournal.intent do. */
 export class KeyUse {
   readonly service: KeyService;

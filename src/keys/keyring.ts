@@ -19,16 +19,20 @@ import { KeyCounts } from './counts.ts';
 import type { KeyUser } from './journal-record.ts';
 import { checkKeys, type KeyProblem } from './key-check.ts';
 import { KeyStore } from './key-store.ts';
-import { KeyUse } from './key-use.ts';
+import { administration, KeyUse } from './key-use.ts';
+import { LeaseCache } from './lease-cache.ts';
 import { LeaseKeeper, type LeaseTimes } from './lease-keeper.ts';
+import { Locks } from './locks.ts';
 import { Owner, type OwnerParts } from './owner.ts';
 import { createMailboxes, createOrganization, type Provisioning, unwrapDirectoryKey } from './provision.ts';
+import type { RedisLink } from './redis-link.ts';
 import { syncDirectory } from './root-key-file.ts';
 import type { KeyService } from './service.ts';
 import { type JournalFile, UseJournal } from './use-journal.ts';
 import { type SecondPin, VerifiedRecipients } from './verified-recipients.ts';
 
 export type { KeyProblem } from './key-check.ts';
+export type { LocksOf } from './locks.ts';
 
 /** The part of a logger that the keyring uses; pino's is one. */
 export type KeyringLog = CheckpointLog;
@@ -46,6 +50,8 @@ export interface KeyringOptions {
   /** Default: LEASE_IDLE_MS and LEASE_ABSOLUTE_MS, which are also the most that is allowed. */
   readonly leaseTimes?: LeaseTimes;
   readonly clock?: Clock;
+  /** Where opened keys are kept beside the memory; the keyring closes it. Default: nowhere. */
+  readonly redis?: RedisLink;
   /** The organizations' directory keys as they are kept apart from the key store. */
   readonly secondPin?: SecondPin;
   /** Where the key-use journal is written; for tests of disks that are full or fail. */
@@ -71,6 +77,8 @@ export interface OwnerRequest extends KeyUser {
 
 export class Keyring {
   readonly counts = new KeyCounts();
+  /** Which mailboxes and organizations are locked, and locking them. */
+  readonly locks: Locks;
   readonly #parts: OwnerParts;
   readonly #provisioning: Provisioning;
   readonly #recipients: VerifiedRecipients;
@@ -84,6 +92,15 @@ export class Keyring {
    *   cannot be used then, and receiving goes on (`canUseKeys`).
    */
   static async open(options: KeyringOptions): Promise<Keyring> {
+    try {
+      return await Keyring.#open(options);
+    } catch (error) {
+      options.redis?.close();
+      throw error;
+    }
+  }
+
+  static async #open(options: KeyringOptions): Promise<Keyring> {
     const { directory, bootId, clock = systemClock, log } = options;
     const journals = join(directory, 'journal');
     await mkdir(journals, { recursive: true, mode: 0o700 });
@@ -107,12 +124,15 @@ export class Keyring {
 
   private constructor(options: KeyringOptions, store: KeyStore, journal: UseJournal, clock: Clock) {
     const keyUse = new KeyUse(options.service, journal, options.context, this.counts);
-    const times = options.leaseTimes;
-    const keeper = new LeaseKeeper(clock, {
-      idleMs: Math.min(times?.idleMs ?? LEASE_IDLE_MS, LEASE_IDLE_MS),
-      absoluteMs: Math.min(times?.absoluteMs ?? LEASE_ABSOLUTE_MS, LEASE_ABSOLUTE_MS),
-    });
-    this.#parts = { store, keyUse, keeper, journal, counts: this.counts };
+    const { leaseTimes, redis } = options;
+    const times = {
+      idleMs: Math.min(leaseTimes?.idleMs ?? LEASE_IDLE_MS, LEASE_IDLE_MS),
+      absoluteMs: Math.min(leaseTimes?.absoluteMs ?? LEASE_ABSOLUTE_MS, LEASE_ABSOLUTE_MS),
+    };
+    const keeper = new LeaseKeeper(clock, times);
+    const cache = redis === undefined ? null : new LeaseCache({ redis, store, keyUse, clock, times });
+    this.locks = new Locks({ store, keyUse, keeper, cache, now: () => clock.now() });
+    this.#parts = { store, keyUse, keeper, journal, counts: this.counts, locks: this.locks, cache };
     this.#provisioning = { store, keyUse, recipientType: options.recipientType, now: () => clock.now() };
     this.#recipients = new VerifiedRecipients(store, options.secondPin);
     this.#checkpoints = new CheckpointWriter({
@@ -136,6 +156,13 @@ export class Keyring {
   /** Of the key-use journal: when this process made the last one, and whether the last attempt failed. */
   get checkpoints(): { readonly lastAt: number | null; readonly isFailing: boolean } {
     return this.#checkpoints;
+  }
+
+  /** Whether the lease cache in Redis answers; `none` without one. It is not needed: all works when it does not. */
+  get cacheState(): 'none' | 'answering' | 'failing' {
+    const { cache } = this.#parts;
+    if (cache === null) return 'none';
+    return cache.isAnswering ? 'answering' : 'failing';
   }
 
   /**
@@ -163,7 +190,7 @@ export class Keyring {
   /** @throws RefusedError 'in-use' while it has mailboxes. Nothing happens when it has no keys. */
   removeOrganizationKeys(organization: OrganizationId, principal: string): Promise<void> {
     return this.#change(async () => {
-      const { store, keyUse } = this.#parts;
+      const { store, keyUse, cache } = this.#parts;
       const row = store.organization(organization);
       if (row === undefined) return;
       const key = {
@@ -174,10 +201,12 @@ export class Keyring {
         keyId: row.keyId,
       } as const;
       await keyUse.recorded(key, administration(principal, 'remove organization'), 'remove', async () => {
+        cache?.forgetOrganization(organization);
         store.removeOrganization(organization);
         return { requestId: null };
       });
       this.#recipients.forgetOrganization(organization);
+      this.locks.forget(organization);
     });
   }
 
@@ -212,16 +241,18 @@ export class Keyring {
    */
   removeMailboxKeys(mailbox: MailboxId, principal: string): Promise<void> {
     return this.#change(async () => {
-      const { store, keyUse, keeper } = this.#parts;
+      const { store, keyUse, keeper, cache } = this.#parts;
       const organization = store.organizationOf(mailbox);
       if (organization === undefined) return store.emptyWal();
-      const keyId =
-        store.currentKey(mailbox)?.identity.keyId ?? store.organization(organization)?.keyId ?? '';
+      const keyId = store.keyIdOf(organization, mailbox);
       const key = { organization, mailbox, epoch: null, purpose: 'mailbox', keyId } as const;
       await keyUse.recorded(key, administration(principal, 'remove mailbox'), 'remove', async () => {
         this.#recipients.forget(mailbox);
         keeper.forget(mailbox);
+        const epochs = store.epochsOf(mailbox);
         store.removeMailbox(mailbox);
+        this.locks.forget(mailbox);
+        await cache?.forget(mailbox, epochs);
         return { requestId: null };
       });
     });
@@ -248,8 +279,8 @@ export class Keyring {
     return new Owner(this.#parts, verified, fields, { principal, protocol, address, reason });
   }
 
-  /** Ends the mailbox's lease now; the next use asks the key service. */
-  lock(mailbox: MailboxId): void {
+  /** Ends the mailbox's lease in memory now. */
+  endLease(mailbox: MailboxId): void {
     this.#parts.keeper.forget(mailbox);
   }
 
@@ -271,11 +302,12 @@ export class Keyring {
     return [...checkKeys(this.#parts.store, this.#recipients)];
   }
 
-  /** Ends all leases, waits for changes under way, closes journal and key store, with a last checkpoint. */
+  /** Ends all leases, waits for changes under way, closes Redis, journal and key store, with a last checkpoint. */
   async close(): Promise<void> {
-    const { store, keeper, journal } = this.#parts;
+    const { store, keeper, journal, cache } = this.#parts;
     await this.#lastChange;
     keeper.forgetAll();
+    cache?.close();
     await journal.close();
     await this.#checkpoints.close();
     store.close();
@@ -312,10 +344,3 @@ export class Keyring {
     return change;
   }
 }
-
-const administration = (principal: string, reason: string): KeyUser => ({
-  principal,
-  protocol: 'admin',
-  address: '',
-  reason,
-});

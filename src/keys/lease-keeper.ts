@@ -9,6 +9,7 @@ import { UnavailableError } from '../errors.ts';
 import type { MailboxId } from '../ids.ts';
 import type { Identity } from '../seal/recipient.ts';
 import type { Clock } from './clock.ts';
+import type { LeaseSource } from './journal-record.ts';
 import type { Lease } from './lease.ts';
 import type { OpenedKeys } from './opened-keys.ts';
 
@@ -21,11 +22,12 @@ export interface LeaseTimes {
 
 export interface Acquired {
   readonly lease: HeldLease;
-  /** `key-service` for the request that caused the unwrap, `memory` for all that it served besides. */
-  readonly source: 'key-service' | 'memory';
+  /** Where the keys of the request came from that had them opened; `memory` for all that it served besides. */
+  readonly source: LeaseSource;
 }
 
 interface Opening {
+  readonly mailbox: MailboxId;
   readonly lease: Promise<HeldLease>;
   isForgotten: boolean;
 }
@@ -43,34 +45,40 @@ export class LeaseKeeper {
 
   /**
    * A live lease, from memory or through `open`. Does not count as a use: HeldLease.touch does.
+   * @param open Is given what tells whether the mailbox was forgotten meanwhile.
    * @throws what `open` throws; UnavailableError 'busy' when the lease was forgotten while it was opened.
    */
-  async acquire(mailbox: MailboxId, epoch: number, open: () => Promise<OpenedKeys>): Promise<Acquired> {
+  async acquire(
+    mailbox: MailboxId,
+    epoch: number,
+    open: (isForgotten: () => boolean) => Promise<OpenedKeys>,
+  ): Promise<Acquired> {
     const slot = slotOf(mailbox, epoch);
     const held = this.#leases.get(slot);
     if (held?.isLive) return { lease: held, source: 'memory' };
     const shared = this.#openings.get(slot);
     if (shared !== undefined) return { lease: await shared.lease, source: 'memory' };
     const opening: Opening = {
+      mailbox,
       isForgotten: false,
       lease: this.#open(mailbox, epoch, open, () => opening.isForgotten).finally(() => {
         if (this.#openings.get(slot) === opening) this.#openings.delete(slot);
       }),
     };
     this.#openings.set(slot, opening);
-    return { lease: await opening.lease, source: 'key-service' };
+    const lease = await opening.lease;
+    return { lease, source: lease.source };
   }
 
   /** Ends the leases of a mailbox now; an unwrap in flight yields none. */
   forget(mailbox: MailboxId): void {
-    for (const [slot, lease] of this.#leases) if (lease.mailbox === mailbox) this.#drop(slot, lease);
-    for (const [slot, opening] of this.#openings)
-      if (slot.startsWith(`${mailbox}/`)) this.#abandon(slot, opening);
+    this.forgetAll((other) => other === mailbox);
   }
 
-  forgetAll(): void {
-    for (const [slot, lease] of this.#leases) this.#drop(slot, lease);
-    for (const [slot, opening] of this.#openings) this.#abandon(slot, opening);
+  /** The same for all, or for those that are meant. */
+  forgetAll(isMeant: (mailbox: MailboxId) => boolean = () => true): void {
+    for (const [slot, lease] of this.#leases) if (isMeant(lease.mailbox)) this.#drop(slot, lease);
+    for (const [slot, opening] of this.#openings) if (isMeant(opening.mailbox)) this.#abandon(slot, opening);
   }
 
   /** Leases held now. */
@@ -81,10 +89,10 @@ export class LeaseKeeper {
   async #open(
     mailbox: MailboxId,
     epoch: number,
-    open: () => Promise<OpenedKeys>,
+    open: (isForgotten: () => boolean) => Promise<OpenedKeys>,
     isForgotten: () => boolean,
   ): Promise<HeldLease> {
-    const opened = await open();
+    const opened = await open(isForgotten);
     if (isForgotten()) {
       opened.indexKey.fill(0);
       throw new UnavailableError('busy', 'The mailbox was locked while its keys were opened.');
@@ -120,6 +128,7 @@ export class HeldLease implements Lease {
   /** Of the unwrap that opened the keys, and the key that did it. */
   readonly requestId: string;
   readonly keyId: string;
+  readonly source: Exclude<LeaseSource, 'memory'>;
   readonly #clock: Clock;
   readonly #idleMs: number;
   #opened: OpenedKeys | null;
@@ -144,14 +153,17 @@ export class HeldLease implements Lease {
     this.#clock = clock;
     this.#idleMs = idleMs;
     this.#lastUse = clock.now();
-    this.expiresAt = this.#lastUse + absoluteMs;
+    this.source = opened.cachedUntil === undefined ? 'key-service' : 'redis';
+    // What a cache had ends when it would have ended without the cache, and never later than a new unwrap's keys.
+    const leftMs = Math.min(absoluteMs, (opened.cachedUntil ?? Number.POSITIVE_INFINITY) - this.#lastUse);
+    this.expiresAt = this.#lastUse + leftMs;
     // The timers run whatever becomes of the wall clock; `isLive` holds whenever a timer is late.
-    this.#cancelAbsolute = clock.after(absoluteMs, onExpiry);
+    this.#cancelAbsolute = clock.after(leftMs, onExpiry);
     const watchIdle = (ms: number): (() => void) =>
       clock.after(ms, () => {
-        const leftMs = this.#lastUse + idleMs - clock.now();
-        if (leftMs <= 0) onExpiry();
-        else this.#cancelIdle = watchIdle(Math.min(leftMs, idleMs));
+        const idleLeftMs = this.#lastUse + idleMs - clock.now();
+        if (idleLeftMs <= 0) onExpiry();
+        else this.#cancelIdle = watchIdle(Math.min(idleLeftMs, idleMs));
       });
     this.#cancelIdle = watchIdle(idleMs);
   }

@@ -18,30 +18,51 @@ export interface OpenedKeys {
   /** Of the unwrap, and the key that did it. */
   readonly requestId: string;
   readonly keyId: string;
+  /** Of keys from a cache: the absolute end that they inherit. Absent when the key service was asked for them. */
+  readonly cachedUntil?: number;
 }
 
 /**
- * @throws RefusedError 'key-denied', UnavailableError; IntegrityError 'context-mismatch', 'recipient-unverified' when the
- *   recipient in the row is not this identity's, 'seal-broken' when the index key does not open.
+ * @param onProven Is shown the seed, once, before it is zeroed: for a cache.
+ * @throws RefusedError 'key-denied', UnavailableError; IntegrityError 'context-mismatch', and as openWithSeed does.
  */
-export async function openKeys(row: MailboxKeyRow, keyUse: KeyUse, user: KeyUser): Promise<OpenedKeys> {
-  const { organization, mailbox, epoch } = row;
-  const place = mailboxPlace(organization, mailbox, epoch);
+export async function openKeys(
+  row: MailboxKeyRow,
+  keyUse: KeyUse,
+  user: KeyUser,
+  onProven?: (seed: Uint8Array, opened: OpenedKeys) => void,
+): Promise<OpenedKeys> {
+  const place = mailboxPlace(row.organization, row.mailbox, row.epoch);
   const { clear: seed, requestId } = await keyUse.unwrap(place, row.identity, user);
   try {
-    const identity = identityFromSeed(row.recipientType, seed);
-    if (identity.recipient.encoded !== row.recipient) {
-      throw new IntegrityError(
-        'recipient-unverified',
-        'The recipient of this mailbox is not that of its identity.',
-      );
-    }
-    const indexKey = openObject(seed, 'index-key', [mailbox, epoch], row.sealedIndexKey);
-    if (indexKey.length !== INDEX_KEY_OCTETS) {
-      throw new IntegrityError('format', 'The index key of this mailbox has a wrong length.');
-    }
-    return { identity, indexKey, requestId, keyId: row.identity.keyId };
+    const opened = openWithSeed(row, seed, { requestId, keyId: row.identity.keyId });
+    onProven?.(seed, opened);
+    return opened;
   } finally {
     seed.fill(0);
   }
+}
+
+/**
+ * The keys that a seed opens, wherever it comes from. The caller zeroes it.
+ * @throws IntegrityError 'recipient-unverified' when the recipient in the row is not that of the seed, 'seal-broken' when
+ *   the index key does not open, 'format' when one of the two has a wrong length.
+ */
+export function openWithSeed(
+  row: MailboxKeyRow,
+  seed: Uint8Array,
+  origin: { readonly requestId: string; readonly keyId: string },
+): OpenedKeys {
+  const identity = identityFromSeed(row.recipientType, seed);
+  if (identity.recipient.encoded !== row.recipient) {
+    throw new IntegrityError(
+      'recipient-unverified',
+      'The recipient of this mailbox is not that of its identity.',
+    );
+  }
+  const indexKey = openObject(seed, 'index-key', [row.mailbox, row.epoch], row.sealedIndexKey);
+  if (indexKey.length !== INDEX_KEY_OCTETS) {
+    throw new IntegrityError('format', 'The index key of this mailbox has a wrong length.');
+  }
+  return { identity, indexKey, ...origin };
 }

@@ -7,7 +7,9 @@ import type { KeyCounts } from './counts.ts';
 import type { KeyUser } from './journal-record.ts';
 import type { KeyStore } from './key-store.ts';
 import { type KeyUse, mailboxPlace } from './key-use.ts';
+import type { LeaseCache } from './lease-cache.ts';
 import type { HeldLease, LeaseKeeper } from './lease-keeper.ts';
+import type { Locks } from './locks.ts';
 import { type OpenedKeys, openKeys } from './opened-keys.ts';
 import type { UseJournal } from './use-journal.ts';
 import type { VerifiedRecipient } from './verified-recipients.ts';
@@ -18,6 +20,9 @@ export interface OwnerParts {
   readonly keeper: LeaseKeeper;
   readonly journal: UseJournal;
   readonly counts: KeyCounts;
+  readonly locks: Locks;
+  /** Null without Redis. */
+  readonly cache: LeaseCache | null;
 }
 
 export interface OwnerFields {
@@ -53,6 +58,7 @@ export class Owner implements OwnerHandle {
   }
 
   async lease(): Promise<HeldLease> {
+    this.#parts.locks.refuse(this.organization, this.mailbox);
     let lease = this.#granted;
     if (!lease?.isLive) {
       this.#granting ??= this.#acquire().finally(() => {
@@ -60,14 +66,19 @@ export class Owner implements OwnerHandle {
       });
       lease = this.#granted = await this.#granting;
     }
-    if (this.#extendsLease) lease.touch();
+    if (this.#extendsLease) {
+      lease.touch();
+      this.#parts.cache?.used(lease);
+    }
     return lease;
   }
 
   /** Every grant is recorded with where the keys came from; without the record there is no grant. */
   async #acquire(): Promise<HeldLease> {
-    const { keeper, journal, counts } = this.#parts;
-    const { lease, source } = await keeper.acquire(this.mailbox, this.epoch, () => this.#open());
+    const { keeper, journal, locks, counts } = this.#parts;
+    const { lease, source } = await keeper
+      .acquire(this.mailbox, this.epoch, (isForgotten) => this.#open(isForgotten))
+      .finally(() => locks.refuse(this.organization, this.mailbox)); // locked meanwhile
     const place = mailboxPlace(this.organization, this.mailbox, this.epoch);
     const { keyId, requestId } = lease;
     journal.lease({ ...place, keyId }, this.#user, { source, requestId });
@@ -75,12 +86,13 @@ export class Owner implements OwnerHandle {
     return lease;
   }
 
-  async #open(): Promise<OpenedKeys> {
-    const { store, keyUse } = this.#parts;
+  async #open(isForgotten: () => boolean): Promise<OpenedKeys> {
+    const { store, keyUse, cache } = this.#parts;
     const row = store.currentKey(this.mailbox);
     if (row === undefined || row.organization !== this.organization || row.epoch !== this.epoch) {
       throw new IntegrityError('missing-key', 'This mailbox no longer has the key that it had.');
     }
-    return await openKeys(row, keyUse, this.#user);
+    if (cache === null) return await openKeys(row, keyUse, this.#user);
+    return await cache.open(row, this.#user, { isForgotten, isKept: this.#extendsLease });
   }
 }

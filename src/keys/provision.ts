@@ -12,7 +12,12 @@ import { KEY_SERVICE_CALLS } from '../limits.ts';
 import { sealObject } from '../seal/object.ts';
 import { generateIdentitySeed, identityFromSeed, type RecipientType } from '../seal/recipient.ts';
 import type { KeyUser } from './journal-record.ts';
-import type { KeyStore, MailboxKeyRow, OrganizationKeyRow } from './key-store.ts';
+import {
+  CACHE_SALT_OCTETS,
+  type KeyStore,
+  type MailboxKeyRow,
+  type OrganizationKeyRow,
+} from './key-store.ts';
 import { directoryPlace, type KeyUse, mailboxPlace } from './key-use.ts';
 import { INDEX_KEY_OCTETS, openKeys } from './opened-keys.ts';
 import { newDirectoryKey, openDirectoryKey, signStatement, verifyStatement } from './statement.ts';
@@ -26,7 +31,6 @@ export interface Provisioning {
 }
 
 const FIRST_EPOCH = 1;
-const SALT_OCTETS = 32;
 
 /**
  * Makes the directory key of an organization. Nothing happens when it has one.
@@ -86,7 +90,7 @@ export async function createMailboxes(
   const pending = await mapAtMost(KEY_SERVICE_CALLS, mailboxes, (mailbox) =>
     makeKeys(provisioning, directory, mailbox, user),
   );
-  store.addPending(pending, () => randomBytes(SALT_OCTETS));
+  store.addPending(pending, () => randomBytes(CACHE_SALT_OCTETS));
   const stored = store.readBackPending(mailboxes);
   await mapAtMost(KEY_SERVICE_CALLS, stored, async (row, index) => {
     if (row.recipient !== pending[index]!.recipient) {

@@ -23,6 +23,7 @@ import {
   encodeRecord,
   type KeyOperation,
   type KeyUser,
+  type LeaseSource,
   lineHash,
   NO_PREVIOUS,
   type UsedKey,
@@ -141,7 +142,7 @@ export class UseJournal {
    * @param grant.requestId Of the unwrap that opened the keys.
    * @throws UnavailableError as intent does: the lease must not be granted.
    */
-  lease(key: UsedKey, user: KeyUser, grant: { source: 'key-service' | 'memory'; requestId: string }): void {
+  lease(key: UsedKey, user: KeyUser, grant: { source: LeaseSource; requestId: string }): void {
     if (this.#failure !== null) throw this.#failure;
     const entry = this.#entry({ ...key, ...user, event: 'lease', ...grant }, null);
     if (this.#isFull && this.#room() < entry.octets + USE_JOURNAL_RESERVE_OCTETS) {

@@ -45,6 +45,7 @@ const REFUSED: Readonly<Record<RefusedCode, readonly [code: number, status: stri
   'bad-credentials': [535, '5.7.8'],
   'not-permitted': [550, '5.7.1'],
   'key-denied': [451, '4.7.0'],
+  locked: [451, '4.7.0'],
   cannot: [550, '5.3.0'],
   'bad-message': [550, '5.6.0'],
   'in-use': [451, '4.3.0'],
@@ -86,6 +87,10 @@ function refusedReply(error: RefusedError, stage: ReplyStage): SmtpReply {
   // A mailbox that is full may be emptied: the sender tries again, unless it has sent the whole message in vain.
   if (error.code === 'over-quota' && stage === 'rcpt') {
     return { code: 452, status: '4.2.2', text: error.message };
+  }
+  // RFC 4954 §6: of a 535 clients conclude that the password is wrong, and drop the right one.
+  if (error.code === 'locked' && stage === 'auth') {
+    return { ...AUTH_UNAVAILABLE, text: error.message };
   }
   // Too many connections is no matter of a message.
   if (error.code === 'too-many' && stage === 'connect') {

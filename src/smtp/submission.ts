@@ -29,12 +29,15 @@ export interface SubmissionOptions extends Omit<EdgeOptions, 'commandOctets'> {
 
 /** An authenticated user. */
 export interface Submitter {
-  /** Whether mail may name this address as its sender: the user's own, aliases and sub-addresses included. */
+  /**
+   * Whether mail may name this address as its sender: the user's own, aliases and sub-addresses included.
+   * @throws RefusedError 'locked' once the mailbox or its organization is locked.
+   */
   owns(address: string): boolean;
 }
 
 export interface SubmissionDeps extends EdgeDeps, RecipientDeps {
-  /** Delays failures itself. @throws RefusedError 'bad-credentials', UnavailableError. */
+  /** Delays failures itself. @throws RefusedError 'bad-credentials', 'locked'; UnavailableError. */
   readonly authenticate: (credentials: Credentials) => Promise<Submitter>;
 }
 

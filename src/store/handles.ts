@@ -25,7 +25,7 @@ export interface OwnerHandle extends Handle {
   readonly epoch: number;
   readonly recipient: Recipient;
   readonly quotaOctets: number | null;
-  /** @throws RefusedError 'key-denied', UnavailableError 'key-service-down', IntegrityError. */
+  /** @throws RefusedError 'key-denied', 'locked'; UnavailableError 'key-service-down'; IntegrityError. */
   lease(): Promise<Lease>;
 }
 

@@ -183,7 +183,7 @@ export interface MailStore {
 
 /**
  * One opened mailbox, for one session. Every method that yields or takes names, keywords or message content needs the
- * owner's lease and may throw RefusedError 'key-denied' or UnavailableError 'key-service-down'.
+ * owner's lease and may throw RefusedError 'key-denied' or 'locked', or UnavailableError 'key-service-down'.
  */
 export interface Mailbox {
   readonly id: MailboxId;

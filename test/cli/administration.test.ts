@@ -58,7 +58,7 @@ describe('administration', () => {
     assert.match(example.id, /^m-[0-9a-f]{32}$/);
     assert.deepEqual(await json('org', 'show', example.id), {
       ...{ id: example.id, name: 'Example', keyId: null },
-      ...{ domains: ['example.test'], users: 0, groups: 0 },
+      ...{ domains: ['example.test'], users: 0, groups: 0, locks: [] },
     });
     await refused(['org', 'create', 'Example'], 'An organization of that name exists already.');
     await refused(['org', 'remove', 'Example'], 'The organization still has domains or users.');
@@ -98,18 +98,54 @@ describe('administration', () => {
     const { mailbox, organization, ...shown } = await json('user', 'show', 'a@example.test');
     assert.deepEqual(shown, {
       ...{ address: 'alice@example.test', displayName: 'Alice \x07', quotaOctets: 1_610_612_736 },
-      ...{ state: 'active', aliases: ['a@example.test'], groups: ['all@example.test'] },
+      ...{ state: 'active', locks: [], aliases: ['a@example.test'], groups: ['all@example.test'] },
     });
     const table = await well('user', 'list');
     assert.match(
       table,
-      /^address +name +quota +state +mailbox\nalice@example\.test +Alice \ufffd +1\.5G +active +/,
+      /^address +name +quota +state +locked +mailbox\nalice@example\.test +Alice \ufffd +1\.5G +active +- +/,
     );
     assert.equal(
       await well('user', 'remove', 'alice@example.test'),
       'Removed the user alice@example.test.\n',
     );
     await refused(['user', 'show', 'a@example.test'], 'There is no such user.');
+  });
+
+  it('locks and unlocks a mailbox and an organization, apart from each other, and shows by whom and why', async () => {
+    await well('user', 'create', 'alice@example.test', '--no-password');
+    const lock = ['mailbox', 'lock', 'alice@example.test', '--reason', 'lost\x07 phone'];
+    assert.equal(await well(...lock), 'Locked the mailbox of alice@example.test.\n');
+    assert.equal(await well('org', 'lock', 'Example'), 'Locked the organization Example.\n');
+    const { locks } = await json('user', 'show', 'alice@example.test');
+    assert.deepEqual(
+      locks.map(({ of, reason }: Record<string, string>) => [of, reason]),
+      [
+        ['mailbox', 'lost\x07 phone'],
+        ['organization', ''],
+      ],
+    );
+    assert.deepEqual((await json('user', 'list'))[0].locks, locks);
+    assert.match(await well('user', 'list'), /active +mailbox, organization +/);
+    const shown = /^locked: mailbox since [\dT:.-]+Z: lost\ufffd phone; organization since [\dT:.-]+Z$/m;
+    assert.match(await well('user', 'show', 'alice@example.test'), shown);
+    assert.deepEqual((await json('org', 'show', 'Example')).locks, locks.slice(1));
+
+    assert.equal(await well('org', 'unlock', 'Example'), 'Unlocked the organization Example.\n');
+    assert.deepEqual((await json('user', 'show', 'alice@example.test')).locks, locks.slice(0, 1));
+    await well(...lock.slice(0, 3), '--reason', 'found again');
+    const [changed] = (await json('user', 'show', 'alice@example.test')).locks;
+    assert.deepEqual(changed, { ...locks[0], reason: 'found again' });
+    await server!.close();
+    server = await startServer(data);
+    assert.deepEqual((await json('user', 'show', 'alice@example.test')).locks, [changed]);
+    await well('mailbox', 'unlock', 'alice@example.test');
+    await well('mailbox', 'unlock', 'alice@example.test');
+    assert.match(await well('user', 'show', 'alice@example.test'), /^locked: -$/m);
+    await refused(['mailbox', 'lock', 'bob@example.test'], 'There is no such user.');
+    await refused(['org', 'lock', 'Nowhere'], 'There is no such organization.');
+    const long = ['mailbox', 'lock', 'alice@example.test', '--reason', 'x'.repeat(321)];
+    await refused(long, 'The arguments of the request are not as expected.');
   });
 
   it('changes a password', async () => {

@@ -138,4 +138,52 @@ describe('loading the configuration', () => {
     });
     assert.equal(problems.length, 2);
   });
+
+  it('takes one Redis: a URL, sentinels or a cluster, each with its own keys', async () => {
+    const secret = await file('redis-url', 'rediss://mail:p%40ss@redis.test:6380/2\n');
+    const { redis } = await load({
+      environment: { LETTERLOCK_REDIS_URL_FILE: secret, LETTERLOCK_REDIS_CA_FILE: '/ca.pem' },
+    });
+    assert.deepEqual([redis.url, redis.caFile], ['rediss://mail:p%40ss@redis.test:6380/2', '/ca.pem']);
+    const cluster = await load({
+      environment: {
+        LETTERLOCK_REDIS_CLUSTER_NODES: 'a.test:7000,[::1]:7001',
+        LETTERLOCK_REDIS_PASSWORD_FILE: secret,
+      },
+    });
+    assert.deepEqual(cluster.redis.clusterNodes, ['a.test:7000', '[::1]:7001']);
+    const sentinels = {
+      sentinels: ['a.test'],
+      sentinelMaster: 'mail',
+      password: 'p',
+      tls: true,
+      caFile: 'ca',
+    };
+    await load({ overrides: { redis: sentinels } });
+    const url = 'redis://localhost';
+    for (const [wrong, ...paths] of [
+      [{ url: 'http://localhost' }, 'url'],
+      [{ url: 'redis://secret-user@a@b' }, 'url'],
+      [{ url: 'redis://a:secret%zz@b' }, 'url'],
+      [{ url, sentinels: ['a'], sentinelMaster: 'm' }, 'sentinels'],
+      [{ url, clusterNodes: ['a'] }, 'clusterNodes'],
+      [{ sentinels: ['a'], sentinelMaster: 'm', clusterNodes: ['a'] }, 'clusterNodes'],
+      [{ sentinels: ['a'] }, 'sentinelMaster'],
+      [{ sentinels: ['a:b'], sentinelMaster: 'm' }, 'sentinels.0'],
+      [{ url, sentinelMaster: 'm' }, 'sentinelMaster'],
+      [{ clusterNodes: ['a'], sentinelPassword: 'p' }, 'sentinelPassword'],
+      [{ url, username: 'u', password: 'secret' }, 'username', 'password'],
+      [{ clusterNodes: ['a'], username: 'u' }, 'password'],
+      [{ url, tls: true }, 'tls'],
+      [{ url, caFile: 'ca.pem' }, 'caFile'],
+    ] as const) {
+      const problems = await problemsOf({ overrides: { redis: wrong } });
+      assert.deepEqual(
+        problems.map((problem) => problem.split(': ')[1]),
+        paths.map((path) => `redis.${path}`),
+        problems.join(),
+      );
+      assert.doesNotMatch(problems.join(), /secret/);
+    }
+  });
 });

@@ -119,7 +119,7 @@ describe('keyring over AWS KMS, under the documented key policy', () => {
   });
 
   it('delivers while KMS is down, tells owners that it is, and opens all afterwards', async () => {
-    keyring.lock(tenant.mailbox);
+    keyring.endLease(tenant.mailbox);
     await endpoint.down();
     const stanza = deliver(tenant);
     await assert.rejects(open(tenant), down);
@@ -131,8 +131,8 @@ describe('keyring over AWS KMS, under the documented key policy', () => {
 
   it('denies the mailbox that the policy names, and only that one, and goes on receiving for it', async () => {
     key.policy = locking(policy, [tenant.mailbox]);
-    keyring.lock(tenant.mailbox);
-    keyring.lock(neighbour.mailbox);
+    keyring.endLease(tenant.mailbox);
+    keyring.endLease(neighbour.mailbox);
     await assert.rejects(open(tenant), denied);
     await open(neighbour);
     const stanza = deliver(tenant);
@@ -153,10 +153,10 @@ describe('keyring over AWS KMS, under the documented key policy', () => {
   });
 
   it("writes KMS's request id into the key-use journal, of calls that failed too", async () => {
-    keyring.lock(tenant.mailbox);
+    keyring.endLease(tenant.mailbox);
     await open(tenant);
     const opened = endpoint.calls.at(-1)!;
-    keyring.lock(tenant.mailbox);
+    keyring.endLease(tenant.mailbox);
     key.state = 'Disabled';
     await assert.rejects(open(tenant), denied);
     key.state = 'Enabled';

@@ -389,7 +389,7 @@ describe('keyring', () => {
       unwraps = 0;
       const owner = keyring.ownerHandle(ownerRequest(tenant));
       const lease = await owner.lease();
-      keyring.lock(tenant.mailbox);
+      keyring.endLease(tenant.mailbox);
       assert.throws(() => lease.identity, { kind: 'unavailable' });
       await owner.lease();
       assert.equal(unwraps, 2);

@@ -97,6 +97,24 @@ describe('lease keeper', () => {
     assert.equal(keeper.size, 0);
   });
 
+  it('ends a lease from a cache when the cache says, and never later than after a new unwrap', async () => {
+    const cachedUntil = clock.now() + 20 * SECOND;
+    const { lease, source } = await keeper.acquire(mailbox, 1, async () => ({
+      ...(await open()),
+      cachedUntil,
+    }));
+    assert.deepEqual([source, lease.expiresAt], ['redis', cachedUntil]);
+    clock.advance(19 * SECOND);
+    lease.touch();
+    assert.ok(lease.isLive);
+    clock.advance(SECOND);
+    assert.ok(!lease.isLive);
+    assert.equal(clock.timers, 0);
+    const late = { cachedUntil: clock.now() + 3600 * SECOND };
+    const bounded = await keeper.acquire(mailbox, 1, async () => ({ ...(await open()), ...late }));
+    assert.equal(bounded.lease.expiresAt, clock.now() + 300 * SECOND);
+  });
+
   it('ends a lease 300 s after the unwrap also when the wall clock is set back meanwhile', async () => {
     const { lease } = await acquire();
     clock.setBack(3600 * SECOND);

@@ -16,6 +16,8 @@ const TABLE: readonly (readonly [error: Error, stage: ReplyStage, reply: string]
   [new RefusedError('too-many', ''), 'rcpt', '452 4.5.3'],
   [new RefusedError('too-many', ''), 'connect', '421 4.7.0'],
   [new RefusedError('bad-credentials', ''), 'auth', '535 5.7.8'],
+  [new RefusedError('locked', ''), 'auth', '454 4.7.0'],
+  [new RefusedError('locked', ''), 'mail', '451 4.7.0'],
   [new RefusedError('bad-message', ''), 'data', '550 5.6.0'],
   [new RefusedError('mail-loop', ''), 'data', '554 5.4.6'],
   [new RefusedError('not-permitted', ''), 'mail', '550 5.7.1'],

@@ -1,5 +1,5 @@
 /** A daemon of somebody else's, run in the foreground as our child: waiting until it answers, and its end. */
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -21,8 +21,16 @@ export interface Daemon {
  * @param log Its log file, whose end explains a failure.
  * @throws Error when it ends, or does not answer within 20 s.
  */
-export async function startDaemon(argv: [string, ...string[]], port: number, log: string): Promise<Daemon> {
-  const child = spawnAsRoot(...argv);
+export const startDaemon = (argv: Argv, port: number, log: string): Promise<Daemon> =>
+  awaitDaemon(argv, spawnAsRoot(...argv), port, log);
+
+/** The same with our own rights: `pid` is the daemon's own then, and takes our signals. */
+export const startOurDaemon = ([program, ...args]: Argv, port: number, log: string): Promise<Daemon> =>
+  awaitDaemon([program], spawn(program, args, { stdio: 'ignore' }), port, log);
+
+type Argv = [string, ...string[]];
+
+async function awaitDaemon(argv: Argv, child: ChildProcess, port: number, log: string): Promise<Daemon> {
   const exited = once(child, 'exit');
   const killWithUs = (): unknown => child.kill('SIGTERM');
   process.once('exit', killWithUs);

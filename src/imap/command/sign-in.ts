@@ -15,7 +15,7 @@ export function refusalInClear(context: CommandContext): Completion | null {
   return context.mayAuthenticate ? null : no('Credentials are taken only over TLS.', 'PRIVACYREQUIRED');
 }
 
-/** @throws RefusedError 'bad-credentials', 'key-denied' or 'too-many', UnavailableError; nothing is entered then. */
+/** @throws RefusedError 'bad-credentials', 'key-denied', 'locked' or 'too-many', UnavailableError; nothing is entered then. */
 export async function signIn(
   context: CommandContext,
   username: string,

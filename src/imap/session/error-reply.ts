@@ -37,6 +37,7 @@ const REFUSED: Record<RefusedCode, string | null> = {
   'bad-credentials': 'AUTHENTICATIONFAILED',
   'not-permitted': 'NOPERM',
   'key-denied': 'CONTACTADMIN',
+  locked: 'CONTACTADMIN',
   cannot: 'CANNOT',
   'bad-message': null,
   'in-use': 'INUSE',
@@ -67,7 +68,7 @@ export function errorReply(error: unknown): ErrorReply {
       condition: 'NO',
       ...(code == null ? {} : { code }),
       text: error.message,
-      logLevel: error.code === 'bad-credentials' ? 'info' : error.code === 'key-denied' ? 'warn' : 'debug',
+      logLevel: refusedLevel(error.code),
     };
   }
   if (error instanceof UnavailableError) {
@@ -82,4 +83,16 @@ export function errorReply(error: unknown): ErrorReply {
     return { condition: 'NO', code: 'CORRUPTION', text: error.message, logLevel: 'error' };
   }
   return { condition: 'NO', code: 'SERVERBUG', text: 'Internal error.', logLevel: 'error' };
+}
+
+function refusedLevel(code: RefusedCode): ErrorReply['logLevel'] {
+  switch (code) {
+    case 'bad-credentials':
+      return 'info';
+    case 'key-denied':
+    case 'locked':
+      return 'warn';
+    default:
+      return 'debug';
+  }
 }

@@ -20,6 +20,7 @@ const refused: readonly (readonly [RefusedCode, string | undefined])[] = [
   ['bad-credentials', 'AUTHENTICATIONFAILED'],
   ['not-permitted', 'NOPERM'],
   ['key-denied', 'CONTACTADMIN'],
+  ['locked', 'CONTACTADMIN'],
   ['cannot', 'CANNOT'],
   ['in-use', 'INUSE'],
   ['invalid', 'CANNOT'],
