@@ -7,6 +7,7 @@ export const ROOT = join(import.meta.dirname, '../..');
 
 export interface Service {
   readonly image: string;
+  readonly command?: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   /** `25:2025`, `127.0.0.1:8080:2080`. */
   readonly ports: readonly string[];
@@ -28,7 +29,7 @@ export function readService(file: string, name: string, variables: Variables): S
   const { services } = parse(readFileSync(file, 'utf8'), { merge: true });
   const service = interpolated(services[name], variables) as Service;
   // A variable without a value is passed on where it is set.
-  const environment = Object.entries(service.environment)
+  const environment = Object.entries(service.environment ?? {})
     .map(([key, value]) => [key, value ?? variables[key]] as const)
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => [key, String(value)]);

@@ -3,6 +3,8 @@
  * an image made of it. What a container has, its environment, volumes and health check, comes from compose.yaml and the
  * Dockerfile. An option or a command that is not known here is an error.
  *
+ * Redis is this machine's, with the arguments and files of compose.yaml, and its host name an address of loopback.
+ *
  * WALK_ROOT is the directory that stands for the root of containers, WALK_PORT_BASE what stands for their port 2000, and
  * WALK_ENDPOINT for KMS.
  */
@@ -26,6 +28,8 @@ const HEALTHY_DEADLINE_MS = 60_000;
 const END_DEADLINE_MS = 30_000;
 const POLL_MS = 100;
 const CONTAINER_PORTS = 2000;
+/** From WALK_PORT_BASE. */
+const REDIS_OFFSET = 79;
 
 const { WALK_ROOT, WALK_PORT_BASE, WALK_ENDPOINT, PATH = '' } = process.env;
 if (WALK_ROOT === undefined) throw new Error('WALK_ROOT is not set.');
@@ -39,7 +43,7 @@ class Project {
   }
 
   get log(): string {
-    return join(this.#root, 'log');
+    return join(this.#root, 'letterlock.log');
   }
 
   /** As the host knows a path of the container. */
@@ -78,6 +82,10 @@ class Project {
     for (const name of ['LETTERLOCK_DATA_DIRECTORY', 'LETTERLOCK_KEYS_DIRECTORY']) {
       if (inside[name]?.startsWith('/var/lib/') !== true) throw new Error(`The image does not set ${name}.`);
     }
+    const urlFile = join(this.#root, 'redis-url');
+    const url = readFileSync(this.path(inside['LETTERLOCK_REDIS_URL_FILE']!), 'utf8');
+    writeFileSync(urlFile, url.replace('@redis:6379', `@127.0.0.1:${redisPort}`), { mode: 0o600 });
+    network.push(['LETTERLOCK_REDIS_URL_FILE', urlFile]);
     return { PATH, HOME: '/nonexistent', ...Object.fromEntries([...values, ...network, ...kms]) };
   }
 
@@ -94,7 +102,11 @@ class Project {
   }
 
   get pid(): number | null {
-    const file = join(this.#root, 'pid');
+    return this.#pidOf('letterlock');
+  }
+
+  #pidOf(name: string): number | null {
+    const file = join(this.#root, `${name}.pid`);
     if (!existsSync(file)) return null;
     const pid = Number(readFileSync(file, 'utf8'));
     return isAlive(pid) ? pid : null;
@@ -104,7 +116,8 @@ class Project {
   async up(): Promise<void> {
     const service = this.service();
     const environment = this.environment(service);
-    if (this.pid === null) this.#start(environment);
+    if (this.#pidOf('redis') === null) this.#startRedis();
+    if (this.pid === null) this.#start('letterlock', inCheckout('letterlock'), ['serve'], environment);
     const [, ...check] = service.healthcheck.test as [string, string, ...string[]];
     const deadline = performance.now() + HEALTHY_DEADLINE_MS;
     for (;;) {
@@ -117,24 +130,27 @@ class Project {
     }
   }
 
-  #start(environment: Record<string, string>): void {
-    const log = openSync(this.log, 'a');
-    const server = spawn(inCheckout('letterlock'), ['serve'], {
-      detached: true,
-      stdio: ['ignore', log, log],
-      env: environment,
-    });
-    writeFileSync(join(this.#root, 'pid'), String(server.pid));
-    server.unref();
+  #start(name: string, program: string, args: readonly string[], env: Record<string, string>): void {
+    const log = openSync(join(this.#root, `${name}.log`), 'a');
+    const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], env });
+    writeFileSync(join(this.#root, `${name}.pid`), String(child.pid));
+    child.unref();
   }
 
-  async stop(): Promise<void> {
-    const { pid } = this;
+  #startRedis(): void {
+    const { command } = readService('compose.yaml', 'redis', process.env);
+    const [program, ...args] = command!.map((word) => this.path(word)) as [string, ...string[]];
+    const address = ['--bind', '127.0.0.1', '--port', String(redisPort), '--dir', this.#root];
+    this.#start('redis', program, [...args, ...address], { PATH });
+  }
+
+  async stop(name = 'letterlock'): Promise<void> {
+    const pid = this.#pidOf(name);
     if (pid === null) return;
     process.kill(pid, 'SIGTERM');
     const deadline = performance.now() + END_DEADLINE_MS;
     while (isAlive(pid)) {
-      if (performance.now() > deadline) throw new Error('The server does not end.');
+      if (performance.now() > deadline) throw new Error(`${name} does not end.`);
       await sleep(POLL_MS);
     }
   }
@@ -143,6 +159,8 @@ class Project {
     rmSync(this.#root, { recursive: true, force: true });
   }
 }
+
+const redisPort = Number(WALK_PORT_BASE) + REDIS_OFFSET;
 
 const outerPort = (inside: number): string => String(Number(WALK_PORT_BASE) + inside - CONTAINER_PORTS);
 
@@ -213,13 +231,15 @@ async function compose(args: readonly string[]): Promise<number> {
       await project.stop();
       return 0;
     case 'restart':
-      only(rest, ['letterlock']);
+      only(rest, ['letterlock', 'redis']);
       await project.stop();
+      await project.stop('redis');
       await project.up();
       return 0;
     case 'down': {
       only(leading(rest, { volumes: { type: 'boolean' } }).rest, []);
       await project.stop();
+      await project.stop('redis');
       project.removeVolumes();
       return 0;
     }

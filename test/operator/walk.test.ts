@@ -19,8 +19,8 @@ const SECTION = 'With Docker Compose';
 const SERVER_KEY = 'AKIAIOSFODNN7EXAMPLE';
 const ADMINISTRATOR_KEY = 'AKIAI44QH8DHBEXAMPLE';
 const role = (name: string) => `arn:aws:iam::111122223333:role/${name}`;
-/** Offsets of the listeners from the container's port 2000. */
-const OFFSETS = [25, 24, 587, 465, 143, 993, 80];
+/** Offsets of the listeners from the container's port 2000, and of Redis. */
+const OFFSETS = [25, 24, 587, 465, 143, 993, 80, 79];
 
 const blocks = blocksOf(join(ROOT, 'docs/operating.md'), SECTION);
 const commands = blocks.filter(({ mark }) => mark === '' || /^(shows|refused with) /.test(mark));
