@@ -66,6 +66,7 @@ COPY --from=build /opt/letterlock/dist /opt/letterlock/dist
 # Ports above 1023, which a user without capabilities may bind under every engine: Docker opens the lower ones in its own
 # network namespaces only, Kubernetes not everywhere, and CAP_NET_BIND_SERVICE reaches no user but root without a file
 # capability, which `no-new-privileges` voids. Publish them under their numbers less 2000: clients are told those.
+# Health, client settings and metrics are for whoever may reach the container: publish them to whom they concern.
 ENV LETTERLOCK_LISTENERS_MX_PORT=2025 \
     LETTERLOCK_LISTENERS_LMTP_PORT=2024 \
     LETTERLOCK_LISTENERS_SUBMISSION_PORT=2587 \
@@ -74,12 +75,14 @@ ENV LETTERLOCK_LISTENERS_MX_PORT=2025 \
     LETTERLOCK_LISTENERS_IMAPS_PORT=2993 \
     LETTERLOCK_LISTENERS_HTTP_HOST=:: \
     LETTERLOCK_LISTENERS_HTTP_PORT=2080 \
+    LETTERLOCK_LISTENERS_METRICS_HOST=:: \
+    LETTERLOCK_LISTENERS_METRICS_PORT=2064 \
     LETTERLOCK_AUTOCONFIG_IMAP_PORT=993 \
     LETTERLOCK_AUTOCONFIG_SMTP_PORT=465 \
     LETTERLOCK_DATA_DIRECTORY=/var/lib/letterlock \
     LETTERLOCK_KEYS_DIRECTORY=/var/lib/letterlock-keys \
     MALLOC_ARENA_MAX=2
-EXPOSE 2025 2587 2465 2143 2993 2080
+EXPOSE 2025 2587 2465 2143 2993 2080 2064
 # Nothing else is ever written: the root file system may be read-only, and there is no need of a tmpfs.
 VOLUME /var/lib/letterlock /var/lib/letterlock-keys
 USER 10025:10025

@@ -21,6 +21,8 @@ export function probesOf(
     { name: 'keys', isEssential: !isReceiving, isWorking: () => keyring.canUseKeys },
     // All servers ask the same service: to take this one away would help nobody.
     { name: 'key-service', isEssential: false, isWorking: () => keyring.counts.isServiceAnswering },
+    // Slower without it, never wrong.
+    { name: 'lease-cache', isEssential: false, isWorking: () => keyring.cacheState !== 'failing' },
     { name: 'audit', isEssential: false, isWorking: () => !keyring.checkpoints.isFailing },
     {
       name: 'certificate',
