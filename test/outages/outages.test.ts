@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'mocha';
 import { KmsEndpoint, TEST_ACCESS_KEY } from '../keys/kms-endpoint/server.ts';
 import { type Letterlock, type LetterlockUser, startLetterlock } from '../support/letterlock.ts';
 import { RawImap } from '../support/raw-imap.ts';
+import { type RedisServer, startRedis } from '../support/redis.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';
 import { Outbox } from './outbox.ts';
 
@@ -30,6 +31,7 @@ describe('outages of what opens keys', function () {
   this.timeout(120_000);
   let scratch: string;
   let kms: KmsEndpoint;
+  let redis: RedisServer;
   let keyId: string;
   let server: Letterlock;
   let alice: LetterlockUser;
@@ -46,6 +48,7 @@ describe('outages of what opens keys', function () {
           leaseIdleSeconds: LEASE_SECONDS,
           leaseAbsoluteSeconds: LEASE_SECONDS,
         },
+        redis: { url: `redis://127.0.0.1:${redis.port}` },
       },
       environment: { AWS_ACCESS_KEY_ID: TEST_ACCESS_KEY, AWS_SECRET_ACCESS_KEY: 'secret' },
     });
@@ -55,12 +58,14 @@ describe('outages of what opens keys', function () {
   before(async () => {
     scratch = await makeScratch('outages');
     kms = await KmsEndpoint.start();
+    redis = await startRedis();
     keyId = kms.keys.create().arn;
     await start();
   });
   after(async () => {
     await server?.stop();
     await kms?.down();
+    await redis?.stop();
     await removeScratch(scratch);
   });
 
@@ -80,11 +85,45 @@ describe('outages of what opens keys', function () {
   let flapping: NodeJS.Timeout;
   const outages: readonly Outage[] = [
     {
-      name: 'the key service is down',
+      name: 'the key service and Redis are down',
       messages: MANY_MESSAGES,
+      login: /^NO \[UNAVAILABLE\]/,
+      begin: () => Promise.all([kms.down(), redis.kill()]),
+      end: () => Promise.all([kms.up(), redis.start()]),
+    },
+    {
+      name: 'the key service is down',
+      messages: MESSAGES,
       login: /^NO \[UNAVAILABLE\]/,
       begin: () => kms.down(),
       end: () => kms.up(),
+    },
+    {
+      name: 'Redis is down',
+      messages: MESSAGES,
+      login: /^OK/,
+      begin: () => redis.kill(),
+      end: () => redis.start(),
+    },
+    {
+      name: 'Redis accepts connections and never answers',
+      messages: MESSAGES,
+      login: /^OK/,
+      begin: () => redis.freeze(),
+      end: () => redis.thaw(),
+    },
+    {
+      name: 'the key service is slow and Redis does not answer',
+      messages: MESSAGES,
+      login: /^OK/,
+      begin: () => {
+        redis.freeze();
+        kms.faults.standing = { kind: 'slow', ms: SLOW_MS };
+      },
+      end: () => {
+        redis.thaw();
+        kms.faults.clear();
+      },
     },
     {
       name: 'the key service accepts connections and never answers',
@@ -114,16 +153,19 @@ describe('outages of what opens keys', function () {
       end: () => kms.faults.clear(),
     },
     {
-      name: 'the key service comes and goes',
+      name: 'the key service and Redis come and go',
       messages: MESSAGES,
       login: /^(?:OK|NO \[UNAVAILABLE\])/,
       begin: () => {
         flapping = setInterval(() => {
+          if (kms.faults.standing === null) redis.freeze();
+          else redis.thaw();
           kms.faults.standing = kms.faults.standing === null ? { kind: 'reset' } : null;
         }, FLAP_MS);
       },
       end: () => {
         clearInterval(flapping);
+        redis.thaw();
         kms.faults.clear();
       },
     },
@@ -170,8 +212,8 @@ describe('outages of what opens keys', function () {
     await readAll();
   });
 
-  it('a server that is started without the key service receives, and shows all of it later', async () => {
-    await kms.down();
+  it('a server that is started without both receives, and shows all of it later', async () => {
+    await Promise.all([kms.down(), redis.kill()]);
     await server.stop();
     await start();
     await outbox.send(server, MESSAGES);
@@ -179,7 +221,7 @@ describe('outages of what opens keys', function () {
     await server.kill9();
     await start();
     await outbox.send(server, MESSAGES);
-    await kms.up();
+    await Promise.all([kms.up(), redis.start()]);
     await readAll();
   });
 });
