@@ -20,7 +20,12 @@ const AUTHENTICATED_ONLY = [
   'XLIST',
   'STATUS=SIZE',
   'ESEARCH',
+  'SEARCHRES',
+  'WITHIN',
   'CONDSTORE',
+  'OBJECTID',
+  'SAVEDATE',
+  'PREVIEW',
   'QUOTA',
 ];
 

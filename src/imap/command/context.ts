@@ -66,6 +66,7 @@ export interface MessageNumbers {
   uidAt(sequenceNumber: number): Uid;
   sequenceOf(uid: number): number;
   resolve(set: SequenceSet, isUid: boolean): Uint32Array;
+  save(uids: Uint32Array): void;
   all(): Uint32Array;
   flagsTold(uid: number): void;
 }

@@ -1,66 +1,36 @@
-/** SEARCH, RFC 3501 §6.4.4; RETURN options (ESEARCH), RFC 4731; MODSEQ, RFC 7162 §3.1.5 and §3.1.6. */
-import { IntegrityError, ProtocolError } from '../../errors.ts';
+/** SEARCH, RFC 3501 §6.4.4; SAVE, RFC 5182; MODSEQ, RFC 7162 §3.1.5 and §3.1.6. */
+import { IntegrityError } from '../../errors.ts';
 import type { Uid } from '../../ids.ts';
 import { yieldingTo } from '../../yielding.ts';
 import type { SearchCommand, SearchKey } from '../wire/ast.ts';
-import { printString } from '../wire/printer.ts';
-import { printSequenceSet, sequenceSetOf } from '../wire/sequence-set.ts';
 import { type CommandContext, type CommandSpec, ok, SELECTED } from './context.ts';
 import { type Candidate, compileSearch, type SearchTest } from './search-key.ts';
+import { chosenOf, searchResponse } from './search-response.ts';
 import { SearchedMessage } from './searched-message.ts';
 
 export const search: CommandSpec<SearchCommand> = {
   states: SELECTED,
   mayExpunge: (command) => command.isUid,
   async run(command, context) {
-    if (command.returns?.includes('SAVE')) throw new ProtocolError('SEARCHRES is not offered.');
     const withModSeq = mentionsModSeq(command.key);
     if (withModSeq) context.isCondstore = true;
     const { numbers, view } = context.selected;
-    const { found, broken } = await findMessages(compileSearch(command.key, numbers), context);
-    const results = command.isUid ? found : found.map((uid) => numbers.sequenceOf(uid));
+    const isSaving = command.returns?.includes('SAVE') === true;
+    const test = compileSearch(command.key, numbers, Date.now());
+    // RFC 5182 §2.1: a search that fails leaves nothing saved; until here, `$` was what the one before had found.
+    if (isSaving) numbers.save(new Uint32Array());
+    const { found, broken } = await findMessages(test, context);
+    const chosen = chosenOf(command, found);
     const highest = withModSeq
-      ? told(found, command.returns).reduce(
-          (max, uid) => Math.max(max, view.flags(uid as Uid)?.modSeq ?? 0),
-          0,
-        )
+      ? chosen.reduce((max, uid) => Math.max(max, view.flags(uid as Uid)?.modSeq ?? 0), 0)
       : 0;
-    context.out.text(
-      command.returns === null
-        ? searchResponse(results, highest)
-        : esearchResponse(command, results, highest),
-    );
+    const results = command.isUid ? found : found.map((uid) => numbers.sequenceOf(uid));
+    context.out.text(searchResponse(command, results, highest));
     if (broken !== null) throw broken;
+    if (isSaving) numbers.save(Uint32Array.from(chosen));
     return ok('Search completed.');
   },
 };
-
-/** The messages whose modseq counts: with MIN and MAX alone, only these (RFC 7162 §3.1.10). */
-function told(found: readonly number[], returns: SearchCommand['returns']): readonly number[] {
-  if (returns === null || returns.includes('ALL') || returns.includes('COUNT')) return found;
-  return [
-    ...(returns.includes('MIN') ? found.slice(0, 1) : []),
-    ...(returns.includes('MAX') ? found.slice(-1) : []),
-  ];
-}
-
-function searchResponse(results: readonly number[], highestModSeq: number): string {
-  const numbers = results.length === 0 ? '' : ` ${results.join(' ')}`;
-  return `* SEARCH${numbers}${highestModSeq > 0 ? ` (MODSEQ ${highestModSeq})` : ''}\r\n`;
-}
-
-/** RFC 4731 §3.1: without a match, MIN, MAX and ALL are left out. */
-function esearchResponse(command: SearchCommand, results: readonly number[], highestModSeq: number): string {
-  let text = `* ESEARCH (TAG ${printString(command.tag)})${command.isUid ? ' UID' : ''}`;
-  for (const option of command.returns ?? []) {
-    if (option === 'COUNT') text += ` COUNT ${results.length}`;
-    else if (results.length === 0) continue;
-    else if (option === 'MIN') text += ` MIN ${results[0]}`;
-    else if (option === 'MAX') text += ` MAX ${results.at(-1)}`;
-    else if (option === 'ALL') text += ` ALL ${printSequenceSet(sequenceSetOf(results))}`;
-  }
-  return `${text}${highestModSeq > 0 ? ` MODSEQ ${highestModSeq}` : ''}\r\n`;
-}
 
 interface Found {
   /** UIDs of the messages that pass, ascending. */

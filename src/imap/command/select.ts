@@ -1,10 +1,17 @@
-/** SELECT and EXAMINE, RFC 3501 §6.3.1 and §6.3.2; CONDSTORE, RFC 7162 §3.1.8. */
+/** SELECT and EXAMINE, RFC 3501 §6.3.1 and §6.3.2; CONDSTORE, RFC 7162 §3.1.8; MAILBOXID, RFC 8474 §4.2. */
 import { ProtocolError, RefusedError } from '../../errors.ts';
 import { Flag } from '../../store/types.ts';
 import type { SelectCommand } from '../wire/ast.ts';
-import { highestModSeqCode, uidNextCode, uidValidityCode, unseenCode } from '../wire/response-code.ts';
+import {
+  highestModSeqCode,
+  mailboxIdCode,
+  uidNextCode,
+  uidValidityCode,
+  unseenCode,
+} from '../wire/response-code.ts';
 import { AUTHENTICATED, type CommandSpec, ok, type SelectedFolder } from './context.ts';
 import { pathOf } from './folder-name.ts';
+import { mailboxIdOf } from './object-id.ts';
 
 export const select: CommandSpec<SelectCommand> = {
   states: AUTHENTICATED,
@@ -27,6 +34,7 @@ export const select: CommandSpec<SelectCommand> = {
     out.text(`* OK [${uidValidityCode(selected.view.uidValidity)}] UIDs valid.\r\n`);
     out.text(`* OK [${uidNextCode(selected.view.uidNext)}] Predicted next UID.\r\n`);
     out.text(`* OK [${highestModSeqCode(selected.view.highestModSeq)}] Highest.\r\n`);
+    out.text(`* OK [${mailboxIdCode(mailboxIdOf(info.id, selected.view.uidValidity))}] Id.\r\n`);
     return ok(`${command.name} completed.`, isReadOnly ? 'READ-ONLY' : 'READ-WRITE');
   },
 };

@@ -5,7 +5,7 @@
  * in at any time, wait in the view, and go out before a tagged reply, or at once in IDLE.
  */
 
-import { RefusedError } from '../../errors.ts';
+import { ProtocolError, RefusedError } from '../../errors.ts';
 import type { FolderId } from '../../ids.ts';
 import { IMAP_BAD_COMMANDS, IMAP_FAILED_LOGINS, IMAP_PREAUTH_BAD_COMMANDS } from '../../limits.ts';
 import type { FolderChange, FolderInfo, Mailbox } from '../../store/types.ts';
@@ -118,6 +118,11 @@ export class Session implements CommandContext {
 
   /** Answers what could not be framed or parsed. @param tag Null when it has none. */
   reject(tag: string | null, error: unknown): AfterReply {
+    // RFC 5182 §2.1: a SEARCH answered NO empties `$`. Whether this one had SAVE is not known any more; after an empty
+    // `$`, commands do nothing, after a stale one the wrong thing.
+    if (error instanceof ProtocolError && error.code === 'badcharset') {
+      this.#selection?.numbers.save(new Uint32Array());
+    }
     return this.#reply(tag, this.#failed(error, null));
   }
 

@@ -34,6 +34,8 @@ export class ClientView implements MessageNumbers {
   readonly #gone = new Set<number>();
   /** Announced, and their flags changed by someone else. */
   readonly #changed = new Set<number>();
+  /** What `$` stands for, ascending; UIDs that the client no longer knows among them. */
+  #saved: Uint32Array = new Uint32Array();
   /** Where the last look-up ended: commands go through messages in order. */
   #hint = 0;
   readonly #origin: unknown;
@@ -98,6 +100,7 @@ export class ClientView implements MessageNumbers {
    *   exist are passed over.
    */
   resolve(set: SequenceSet, isUid: boolean): Uint32Array {
+    if (set.isSaved) return this.#saved.filter((uid) => this.#isAnnounced(uid));
     const count = this.#announced;
     if (!isUid && (largestNumber(set) > count || (count === 0 && hasStar(set)))) {
       throw new ProtocolError('There is no message of that number.');
@@ -113,6 +116,11 @@ export class ClientView implements MessageNumbers {
       from = end;
     }
     return joined(spans);
+  }
+
+  /** What `$` stands for from now on (RFC 5182 §2.1). @param uids Ascending; the view takes them over. */
+  save(uids: Uint32Array): void {
+    this.#saved = uids;
   }
 
   /** All UIDs that the client knows; the caller owns the array. */

@@ -194,6 +194,12 @@ export type SearchKey =
   | { readonly key: 'LARGER' | 'SMALLER'; readonly sizeOctets: number }
   | { readonly key: 'BEFORE' | 'ON' | 'SINCE'; readonly day: EpochDay }
   | { readonly key: 'SENTBEFORE' | 'SENTON' | 'SENTSINCE'; readonly day: EpochDay }
+  /** RFC 8514 §4. */
+  | { readonly key: 'SAVEDBEFORE' | 'SAVEDON' | 'SAVEDSINCE'; readonly day: EpochDay }
+  /** RFC 5032. */
+  | { readonly key: 'OLDER' | 'YOUNGER'; readonly seconds: number }
+  /** RFC 8474 §6. */
+  | { readonly key: 'EMAILID' | 'THREADID'; readonly id: string }
   /** RFC 7162 §3.1.5; an entry name is accepted and ignored, as all our flags share one modseq. */
   | { readonly key: 'MODSEQ'; readonly modSeq: number };
 
@@ -232,7 +238,12 @@ export type FetchItem =
         | 'RFC822.SIZE'
         | 'RFC822.HEADER'
         | 'RFC822.TEXT'
-        | 'MODSEQ';
+        | 'MODSEQ'
+        | 'EMAILID'
+        | 'THREADID'
+        | 'SAVEDATE'
+        /** RFC 8970; LAZY is taken and changes nothing, since every preview is at hand. */
+        | 'PREVIEW';
     }
   | BodySectionItem;
 

@@ -1,4 +1,7 @@
-/** FETCH and UID FETCH. RFC 9051 §6.4.5, §9 `fetch`; modifiers RFC 7162 §3.1.4, §3.2.6. */
+/**
+ * FETCH and UID FETCH. RFC 9051 §6.4.5, §9 `fetch`; modifiers RFC 7162 §3.1.4, §3.2.6; items RFC 8474 §5, RFC 8514 §3,
+ * RFC 8970 §3.
+ */
 import type { BodySectionItem, FetchCommand, FetchItem, Partial, Section } from './ast.ts';
 import { printBodySectionName } from './section.ts';
 import type { Cursor } from './tokens.ts';
@@ -24,6 +27,10 @@ const PLAIN_ITEMS: ReadonlySet<string> = new Set<PlainItem>([
   'RFC822.HEADER',
   'RFC822.TEXT',
   'MODSEQ',
+  'EMAILID',
+  'THREADID',
+  'SAVEDATE',
+  'PREVIEW',
 ]);
 
 // RFC 5322 §3.6.8 ftext. What the client asks for is printed back inside the response item's name.
@@ -31,7 +38,7 @@ const FIELD_NAME = /^[\x21-\x39\x3b-\x7e]+$/;
 
 export function parseFetch(cursor: Cursor, tag: string, isUid: boolean): FetchCommand {
   cursor.space();
-  const set = cursor.sequenceSet();
+  const set = cursor.messageSet();
   cursor.space();
   const items = fetchItems(cursor);
   let changedSince: number | null = null;
@@ -70,6 +77,8 @@ function fetchItem(cursor: Cursor, name: string): FetchItem {
     return { item: 'BODY[]', section: parsed, partial: partial(cursor), isPeek: name === 'BODY.PEEK' };
   }
   if (!PLAIN_ITEMS.has(name)) cursor.fail('Unknown FETCH item');
+  // The only modifier there is; what else stands in parentheses are FETCH modifiers.
+  if (name === 'PREVIEW') cursor.take(' (LAZY)');
   return { item: name as PlainItem };
 }
 

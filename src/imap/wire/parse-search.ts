@@ -1,4 +1,7 @@
-/** SEARCH and UID SEARCH. RFC 9051 §6.4.4, §9 `search`; RETURN RFC 4731; MODSEQ RFC 7162 §3.1.5. */
+/**
+ * SEARCH and UID SEARCH. RFC 9051 §6.4.4, §9 `search`; RETURN RFC 4731, RFC 5182; MODSEQ RFC 7162 §3.1.5; keys RFC 5032,
+ * RFC 8474 §6, RFC 8514 §4.
+ */
 import { IMAP_SEARCH_DEPTH, IMAP_SEARCH_KEYS } from '../../limits.ts';
 import type { SearchCommand, SearchKey, SearchReturn } from './ast.ts';
 import { parseDate } from './dates.ts';
@@ -27,6 +30,8 @@ const FLAG_KEYS: ReadonlyMap<string, SearchKey> = new Map<string, SearchKey>([
   ['OLD', flagKey('\\Recent', false)],
   ['NEW', { key: 'AND', keys: [flagKey('\\Recent', true), flagKey('\\Seen', false)] }],
   ['ALL', { key: 'ALL' }],
+  // RFC 8514 §4.4: every message has a save date.
+  ['SAVEDATESUPPORTED', { key: 'ALL' }],
 ]);
 
 export function parseSearch(cursor: Cursor, tag: string, isUid: boolean): SearchCommand {
@@ -81,8 +86,9 @@ class SearchParser {
       const keys = cursor.list('Search keys', () => this.key(depth + 1));
       return keys.length === 0 ? cursor.fail('A list of search keys is empty') : conjunction(keys);
     }
-    if (next === '*' || (next >= '0' && next <= '9')) return { key: 'SEQUENCE', set: cursor.sequenceSet() };
-    if (next === '$') cursor.fail('Saved search results are not supported');
+    if (next === '*' || next === '$' || (next >= '0' && next <= '9')) {
+      return { key: 'SEQUENCE', set: cursor.messageSet() };
+    }
     const name = cursor.keyword('A search key');
     const flag = FLAG_KEYS.get(name);
     if (flag !== undefined) return flag;
@@ -101,7 +107,7 @@ class SearchParser {
         return { key: 'OR', left, right: this.key(depth + 1) };
       }
       case 'UID':
-        return { key: 'UID', set: cursor.sequenceSet('A set of UIDs') };
+        return { key: 'UID', set: cursor.messageSet('A set of UIDs') };
       case 'BCC':
       case 'CC':
       case 'FROM':
@@ -127,10 +133,19 @@ class SearchParser {
       case 'SENTBEFORE':
       case 'SENTON':
       case 'SENTSINCE':
+      case 'SAVEDBEFORE':
+      case 'SAVEDON':
+      case 'SAVEDSINCE':
         return {
           key: name,
           day: parseDate(cursor.astring('A date')) ?? cursor.fail('The date is not valid'),
         };
+      case 'OLDER':
+      case 'YOUNGER':
+        return { key: name, seconds: cursor.nonZero(name) };
+      case 'EMAILID':
+      case 'THREADID':
+        return { key: name, id: cursor.astring('An object id') };
       case 'MODSEQ':
         return { key: name, modSeq: this.#modSeq() };
       default:

@@ -17,7 +17,12 @@ export interface SequenceRange {
 
 export interface SequenceSet {
   readonly ranges: readonly SequenceRange[];
+  /** RFC 5182: what the last SEARCH saved, without ranges of its own. */
+  readonly isSaved?: true;
 }
+
+/** `$`. */
+export const SAVED_RESULT: SequenceSet = { ranges: [], isSaved: true };
 
 /** Ascending, disjoint, not adjacent: [from, to, from, to ...], both ends included. */
 export type NumberRanges = readonly number[];
@@ -30,7 +35,7 @@ const COMMA = 0x2c;
 const ASTERISK = 0x2a;
 
 /**
- * Parses a whole text. `$` (RFC 5182) is refused.
+ * Parses a whole text; `$` (RFC 5182) is not for it to know.
  * @returns null when it is no sequence set, holds a zero or more than 32 bits, or has more ranges than
  *   IMAP_SEQUENCE_RANGES.
  */
@@ -69,6 +74,7 @@ export function parseSequenceSet(text: string): SequenceSet | null {
 
 /** As the grammar spells it, ranges in their own order. */
 export function printSequenceSet(set: SequenceSet): string {
+  if (set.isSaved) return '$';
   return set.ranges
     .map(({ from, to }) => (from === to ? printNumber(from) : `${printNumber(from)}:${printNumber(to)}`))
     .join(',');

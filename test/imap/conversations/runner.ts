@@ -4,6 +4,7 @@
  *     === A claim, the name of the test
  *     @deliver Subject        a message arrives in INBOX
  *     @unsigned               clients do not sign in by themselves
+ *     @skip a1                the first client is answered with a1 (@skip2: the second), whatever comes before
  *     C: a1 SELECT INBOX      the first client sends a line (C2: the second)
  *     S: * 1 EXISTS           it must be answered this, next; `...` stands for anything
  *     S: a1 OK ...
@@ -80,6 +81,8 @@ export async function converse(conversation: Conversation, fixture: ImapFixture)
       if (directive === 'unsigned') isUnsigned = true;
       else if (directive === 'deliver') {
         await fixture.store.deliver(await fixture.store.sealed(message(rest.join(' '))), [mailbox]);
+      } else if (directive === 'skip' || directive === 'skip2') {
+        await (await client(directive === 'skip' ? 1 : 2)).until(rest[0]!);
       } else assert.fail(`${where}: @${directive}`);
     } else if (step.kind === 'C') {
       const octets = Buffer.from(step.text.replaceAll('USER', user), 'utf8').toString('latin1');

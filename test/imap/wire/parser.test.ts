@@ -5,7 +5,7 @@ import type { Command, FetchItem, SearchKey, Section } from '../../../src/imap/w
 import { CommandError } from '../../../src/imap/wire/command-error.ts';
 import { classifyLiteral, parseCommand } from '../../../src/imap/wire/parser.ts';
 import { printBodySectionName, printSection } from '../../../src/imap/wire/section.ts';
-import { parseSequenceSet } from '../../../src/imap/wire/sequence-set.ts';
+import { parseSequenceSet, SAVED_RESULT } from '../../../src/imap/wire/sequence-set.ts';
 import { IMAP_LIST_ITEMS, IMAP_SEARCH_DEPTH, IMAP_SEARCH_KEYS } from '../../../src/limits.ts';
 import { CUTS, octets, parseAll, parseOne } from './support.ts';
 
@@ -522,6 +522,17 @@ describe('imap/wire/parser', () => {
         fetch('300:500', plain('FLAGS'), { isUid: true, changedSince: 12345, isVanished: true }),
       ],
       ['FETCH  1  FLAGS ', fetch('1', plain('FLAGS'))],
+      // RFC 5182 §2.1.
+      ['UID FETCH $ FLAGS', fetch('1', plain('FLAGS'), { isUid: true, set: SAVED_RESULT })],
+      // RFC 8474 §5, RFC 8514 §3, RFC 8970 §3.
+      [
+        'FETCH 1 (EMAILID threadid SAVEDATE)',
+        fetch('1', [...plain('EMAILID'), ...plain('THREADID'), ...plain('SAVEDATE')]),
+      ],
+      ['FETCH 1 PREVIEW', fetch('1', plain('PREVIEW'))],
+      ['FETCH 1 preview (lazy)', fetch('1', plain('PREVIEW'))],
+      ['FETCH 1 (PREVIEW (LAZY) UID PREVIEW)', fetch('1', [...plain('PREVIEW'), ...plain('UID')])],
+      ['FETCH 1 PREVIEW (CHANGEDSINCE 7)', fetch('1', plain('PREVIEW'), { changedSince: 7 })],
     ]);
     refuses([
       ['FETCH', 'no arguments'],
@@ -529,7 +540,9 @@ describe('imap/wire/parser', () => {
       ['FETCH 1 ()', 'an empty list'],
       ['FETCH 0 FLAGS', 'zero in a set'],
       ['FETCH 1:2:3 FLAGS', 'no set'],
-      ['FETCH $ FLAGS', 'a saved result'],
+      ['FETCH 1,$ FLAGS', 'a saved result beside numbers (RFC 5182 §2.1)'],
+      ['FETCH $$ FLAGS', 'no set'],
+      ['FETCH 1 PREVIEW (EAGER)', 'an unknown preview modifier'],
       ['FETCH x FLAGS', 'no set at all'],
       ['FETCH 1 FOO', 'an unknown item'],
       ['FETCH 1 (ALL)', 'a macro in a list'],
@@ -775,6 +788,42 @@ describe('imap/wire/parser', () => {
         ),
       ],
       ['SEARCH BCC a', search({ key: 'BCC', text: 'a' })],
+      // RFC 5182 §2.1.
+      [
+        'UID SEARCH UID $ $ SMALLER 4096',
+        search(
+          and(
+            { key: 'UID', set: SAVED_RESULT },
+            { key: 'SEQUENCE', set: SAVED_RESULT },
+            { key: 'SMALLER', sizeOctets: 4096 },
+          ),
+          { isUid: true },
+        ),
+      ],
+      // RFC 5032, RFC 8514 §4, RFC 8474 §6.
+      [
+        'SEARCH OLDER 86400 YOUNGER 604800',
+        search(and({ key: 'OLDER', seconds: 86_400 }, { key: 'YOUNGER', seconds: 604_800 })),
+      ],
+      [
+        'SEARCH SAVEDBEFORE 1-Jan-2020 SAVEDON 2-Feb-2020 SAVEDSINCE "3-Mar-2020" SAVEDATESUPPORTED',
+        search(
+          and(
+            { key: 'SAVEDBEFORE', day: day(2020, 1, 1) },
+            { key: 'SAVEDON', day: day(2020, 2, 2) },
+            { key: 'SAVEDSINCE', day: day(2020, 3, 3) },
+            { key: 'ALL' },
+          ),
+        ),
+      ],
+      [
+        'SEARCH OR EMAILID M6d99ac3275bb4e THREADID T64b478a75b7ea9',
+        search({
+          key: 'OR',
+          left: { key: 'EMAILID', id: 'M6d99ac3275bb4e' },
+          right: { key: 'THREADID', id: 'T64b478a75b7ea9' },
+        }),
+      ],
       // RFC 7162 §3.1.5.
       ['SEARCH MODSEQ 620162338', search({ key: 'MODSEQ', modSeq: 620162338 })],
       [
@@ -804,7 +853,10 @@ describe('imap/wire/parser', () => {
       ['SEARCH SINCE 31-Feb-2020', 'no such day'],
       ['SEARCH SINCE yesterday', 'no date'],
       ['SEARCH LARGER x', 'no number'],
-      ['SEARCH $', 'a saved result (RFC 5182), which is not announced'],
+      ['SEARCH $,1', 'a saved result beside numbers'],
+      ['SEARCH YOUNGER 0', 'no interval (RFC 5032 §3)'],
+      ['SEARCH SAVEDON 31-Feb-2020', 'no such day'],
+      ['SEARCH EMAILID', 'no id'],
       ['SEARCH 0', 'zero'],
       ['SEARCH RETURN (FOO) ALL', 'an unknown return option'],
       ['SEARCH RETURN (ALL)', 'no keys behind RETURN'],
