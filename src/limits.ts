@@ -65,6 +65,11 @@ export const FOLDERS_PER_MAILBOX = 10_000;
 export const FOLDER_PATH_OCTETS = 1_024;
 /** Levels of a folder's path. */
 export const FOLDER_DEPTH = 32;
+/**
+ * Ranges of UIDs that a folder remembers as vanished, for clients that come back: 4 ms to read, 200 KB. Some years of
+ * deleting one by one; beyond it the older half is forgotten, and clients from before are told of every gap.
+ */
+export const VANISHED_RANGES_PER_FOLDER = 8_192;
 /** Keywords of one mailbox: every open folder keeps the table of their names. */
 export const KEYWORDS_PER_MAILBOX = 1_000;
 /** Octets of one keyword's name. */

@@ -17,6 +17,7 @@ import {
   JOURNAL_SEGMENT_OCTETS,
   OPEN_INDEXES,
   SNAPSHOT_INTERVAL_MS,
+  VANISHED_RANGES_PER_FOLDER,
 } from '../../limits.ts';
 import type { SealedMessage } from '../../seal/sealed-message.ts';
 import { yieldingTo } from '../../yielding.ts';
@@ -73,6 +74,8 @@ export interface EmbeddedStoreOptions {
   readonly segmentOctets?: number;
   readonly snapshotIntervalMs?: number;
   readonly diskReserveOctets?: number;
+  /** Ranges of vanished UIDs that a folder remembers. */
+  readonly vanishedRanges?: number;
 }
 
 export class EmbeddedStore implements MailStore {
@@ -490,7 +493,11 @@ export class EmbeddedStore implements MailStore {
       const isLost = !this.#removed.has(mailbox) && existsSync(mailboxDirectory(this.#data, mailbox));
       throw isLost ? lostIndex() : nonexistent();
     }
-    const owner = new MailboxOwner(mailbox, this.#pool);
+    const owner = new MailboxOwner(
+      mailbox,
+      this.#pool,
+      this.#options.vanishedRanges ?? VANISHED_RANGES_PER_FOLDER,
+    );
     this.#owners.set(mailbox, owner);
     if (owner.hasGarbage) this.#withGarbage.add(mailbox);
     if (this.#owners.size > IDLE_MAILBOX_OWNERS) this.#evict();
