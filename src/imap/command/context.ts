@@ -2,7 +2,7 @@
  * What a command is given, and what it answers. The session (session/session.ts) implements these interfaces; commands
  * know nothing of sockets, reading, or each other.
  */
-import type { FolderId, Uid } from '../../ids.ts';
+import type { FolderId, ModSeq, Uid } from '../../ids.ts';
 import type { SealedMessage } from '../../seal/sealed-message.ts';
 import type { OwnerHandle } from '../../store/handles.ts';
 import type { FolderInfo, FolderView, Mailbox, MailStore } from '../../store/types.ts';
@@ -69,6 +69,7 @@ export interface MessageNumbers {
   save(uids: Uint32Array): void;
   all(): Uint32Array;
   flagsTold(uid: number): void;
+  flagsDue(uid: number): void;
 }
 
 export interface SelectedFolder {
@@ -77,6 +78,9 @@ export interface SelectedFolder {
   readonly isReadOnly: boolean;
   readonly view: FolderView;
   readonly numbers: MessageNumbers;
+  /** As they were when `numbers` was made, which is what SELECT tells; the view's own go on. */
+  readonly uidNext: Uid;
+  readonly highestModSeq: ModSeq;
 }
 
 /** The message literal of an APPEND, still on the wire. */
@@ -136,6 +140,8 @@ export interface CommandContext {
   readonly messageLiteral: MessageLiteral | null;
   /** Whether the client asked for modseqs (RFC 7162 §3.1), which it cannot take back. */
   isCondstore: boolean;
+  /** Whether the client resynchronizes by UIDs: VANISHED instead of EXPUNGE (RFC 7162 §3.2). Implies isCondstore. */
+  isQresync: boolean;
 
   /** Capabilities to announce now. */
   capabilities(): readonly string[];

@@ -1,4 +1,4 @@
-/** ENABLE, RFC 5161; CONDSTORE by it, RFC 7162 §3.1. */
+/** ENABLE, RFC 5161; CONDSTORE and QRESYNC by it, RFC 7162 §3.1 and §3.2.3. */
 import type { EnableCommand } from '../wire/ast.ts';
 import { AUTHENTICATED, type CommandSpec, ok } from './context.ts';
 
@@ -8,6 +8,10 @@ export const enable: CommandSpec<EnableCommand> = {
     const enabled: string[] = [];
     for (const capability of command.capabilities) {
       if (capability === 'CONDSTORE' && !context.isCondstore) {
+        context.isCondstore = true;
+        enabled.push(capability);
+      } else if (capability === 'QRESYNC' && !context.isQresync) {
+        context.isQresync = true;
         context.isCondstore = true;
         enabled.push(capability);
       }

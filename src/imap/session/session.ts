@@ -6,7 +6,7 @@
  */
 
 import { ProtocolError, RefusedError } from '../../errors.ts';
-import type { FolderId } from '../../ids.ts';
+import type { FolderId, ModSeq } from '../../ids.ts';
 import { IMAP_BAD_COMMANDS, IMAP_FAILED_LOGINS, IMAP_PREAUTH_BAD_COMMANDS } from '../../limits.ts';
 import type { FolderChange, FolderInfo, Mailbox } from '../../store/types.ts';
 import { yieldingTo } from '../../yielding.ts';
@@ -26,7 +26,9 @@ import { flagsResponse, SYSTEM_FLAGS } from '../command/flags.ts';
 import { commandSpec } from '../command/table.ts';
 import type { Command } from '../wire/ast.ts';
 import { printContinuation, printFlagList, printStatusResponse } from '../wire/printer.ts';
-import { capabilityCode, permanentFlagsCode } from '../wire/response-code.ts';
+import { capabilityCode, highestModSeqCode, permanentFlagsCode } from '../wire/response-code.ts';
+import { rangesOf } from '../wire/sequence-set.ts';
+import { vanishedResponses } from '../wire/vanished.ts';
 import { ConnectionEnd } from './connection-end.ts';
 import { type ErrorReply, errorReply } from './error-reply.ts';
 import { ClientView } from './view.ts';
@@ -59,6 +61,8 @@ interface Selection extends SelectedFolder {
   readonly claimedBelow: number;
   /** Keywords that the client was told in FLAGS; -1 before the first time. */
   keywordsTold: number;
+  /** A QRESYNC client that comes back with it misses nothing. */
+  safeModSeq: ModSeq;
   isGone: boolean;
 }
 
@@ -66,6 +70,7 @@ export class Session implements CommandContext {
   readonly dependencies: ImapDependencies;
   readonly origin = {};
   isCondstore = false;
+  isQresync = false;
   messageLiteral: MessageLiteral | null = null;
   readonly #link: ClientLink;
   #state: SessionState = 'not-authenticated';
@@ -113,7 +118,7 @@ export class Session implements CommandContext {
       this.messageLiteral = null;
     }
     await this.#writeUpdates(spec.mayExpunge?.(command) ?? true);
-    return this.#reply(command.tag, completion);
+    return this.#reply(command.tag, this.#withModSeq(completion));
   }
 
   /** Answers what could not be framed or parsed. @param tag Null when it has none. */
@@ -202,8 +207,11 @@ export class Session implements CommandContext {
         isReadOnly,
         view,
         numbers: new ClientView(view.uids(), recentFrom, this.origin),
+        uidNext: view.uidNext,
+        highestModSeq: view.highestModSeq,
         claimedBelow: view.uidNext,
         keywordsTold: -1,
+        safeModSeq: view.highestModSeq,
         isGone: false,
       };
     } catch (error) {
@@ -299,11 +307,15 @@ export class Session implements CommandContext {
   async #writeUpdates(mayExpunge: boolean): Promise<void> {
     const selection = this.#selection;
     if (selection === null || selection.isGone || !selection.numbers.hasUpdates) return;
-    const { expunged, exists, changed } = selection.numbers.takeUpdates(mayExpunge);
-    let text = '';
-    for (const number of expunged) text += `* ${number} EXPUNGE\r\n`;
-    if (exists !== null) text += `* ${exists} EXISTS\r\n* ${selection.numbers.recentCount} RECENT\r\n`;
-    this.out.text(text);
+    const { expunged, vanished, exists, changed } = selection.numbers.takeUpdates(mayExpunge);
+    if (this.isQresync) {
+      for (const response of vanishedResponses(rangesOf(vanished), false)) this.out.text(response);
+    } else {
+      for (const number of expunged) this.out.text(`* ${number} EXPUNGE\r\n`);
+    }
+    if (exists !== null) {
+      this.out.text(`* ${exists} EXISTS\r\n* ${selection.numbers.recentCount} RECENT\r\n`);
+    }
     if (changed.length === 0) return;
     this.tellKeywords();
     const slice = yieldingTo();
@@ -315,6 +327,25 @@ export class Session implements CommandContext {
   }
 
   // --- Replies ---
+
+  /**
+   * Tells a QRESYNC client the modseq to come back with, when it is another than before; and in any case while it is not
+   * told of all, since MODSEQ items may have shown it greater ones than those of the expunges that wait (RFC 7162
+   * §3.2; erratum 1810 of RFC 5162).
+   */
+  #withModSeq(completion: Completion | ErrorReply): Completion | ErrorReply {
+    const selection = this.#selection;
+    if (!this.isQresync || selection === null || selection.isGone) return completion;
+    if (!selection.numbers.hasUpdates) {
+      const { highestModSeq } = selection.view;
+      if (highestModSeq === selection.safeModSeq) return completion;
+      selection.safeModSeq = highestModSeq;
+    }
+    const code = highestModSeqCode(selection.safeModSeq);
+    if (completion.condition === 'OK' && completion.code === undefined) return { ...completion, code };
+    if (completion.condition !== 'BYE') this.out.text(`* OK [${code}] Highest.\r\n`);
+    return completion;
+  }
 
   #failed(error: unknown, command: string | null): ErrorReply {
     const reply = errorReply(error);

@@ -9,10 +9,12 @@
  *     S: * 1 EXISTS           it must be answered this, next; `...` stands for anything
  *     S: a1 OK ...
  *
- * A file is run in order, and lines are expected strictly: what is not written must not come.
+ * USER is the user's name, UIDVALIDITY that of INBOX. A file is run in order, and lines are expected strictly: what is not written must not come.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
+import type { MailboxId } from '../../../src/ids.ts';
+import type { FolderStatus } from '../../../src/store/types.ts';
 import { message } from '../../store/support.ts';
 import type { Client, ImapFixture } from '../support.ts';
 
@@ -65,6 +67,7 @@ export async function converse(conversation: Conversation, fixture: ImapFixture)
   users += 1;
   const user = `user${users}`;
   const mailbox = await fixture.addUser(user);
+  const { uidValidity } = await inboxStatus(fixture, mailbox);
   const clients = new Map<number, Client>();
   let isUnsigned = false;
   const client = async (number: number): Promise<Client> => {
@@ -85,7 +88,8 @@ export async function converse(conversation: Conversation, fixture: ImapFixture)
         await (await client(directive === 'skip' ? 1 : 2)).until(rest[0]!);
       } else assert.fail(`${where}: @${directive}`);
     } else if (step.kind === 'C') {
-      const octets = Buffer.from(step.text.replaceAll('USER', user), 'utf8').toString('latin1');
+      const text = step.text.replaceAll('USER', user).replaceAll('UIDVALIDITY', () => String(uidValidity));
+      const octets = Buffer.from(text, 'utf8').toString('latin1');
       (await client(step.client)).send(octets);
     } else {
       const line = await (await client(step.client)).line();
@@ -93,6 +97,13 @@ export async function converse(conversation: Conversation, fixture: ImapFixture)
     }
   }
   for (const open of clients.values()) open.close();
+}
+
+async function inboxStatus(fixture: ImapFixture, id: MailboxId): Promise<FolderStatus> {
+  const mailbox = await fixture.store.open(id);
+  const status = await mailbox.status((await mailbox.findFolder(['INBOX'])).id);
+  mailbox.close();
+  return status;
 }
 
 function patternOf(text: string): RegExp {
