@@ -242,6 +242,8 @@ export const IMAP_STREAM_OCTETS = 256 * KIB;
 export const IMAP_SEEN_BATCH = 256;
 /** Ranges of UIDs in one VANISHED response: lines of at most 8 KiB or so, what RFC 7162 §4 suggests to clients. */
 export const VANISHED_RANGES_PER_RESPONSE = 400;
+/** RFC 10022 §3.1: a batch of UIDBATCHES may be as small as this. */
+export const IMAP_LEAST_BATCH = 500;
 /** Pairs of message number and UID that are looked at in QRESYNC's match data; a client sends a dozen. */
 export const IMAP_QRESYNC_MATCHES = 1_000;
 /** Octets that a client may send ahead of the command that runs; beyond it nothing more is read from its socket. */

@@ -301,6 +301,7 @@ function imapServer(
       secureContext: () => certificate?.secureContext ?? null,
       isPlaintextAllowed,
       appendLimitOctets: imap.maxAppendOctets,
+      messageLimit: imap.messageLimit,
       maxConnections: imap.maxConnections,
       maxConnectionsPerAddress: imap.maxConnectionsPerAddress,
       maxConnectionsPerUser: imap.maxConnectionsPerUser,

@@ -116,6 +116,8 @@ export const settingsSchema = z.strictObject({
       .min(64 * KIB)
       .max(LARGEST_MESSAGE_OCTETS)
       .default(IMAP_APPEND_OCTETS),
+    /** RFC 9738 §4: at least 1,000. null: any number. */
+    messageLimit: z.int().min(1_000).nullable().default(null),
     maxConnections: count.default(IMAP_CONNECTIONS),
     maxConnectionsPerAddress: count.default(IMAP_CONNECTIONS_PER_ADDRESS),
     maxConnectionsPerUser: count.default(IMAP_CONNECTIONS_PER_USER),

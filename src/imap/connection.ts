@@ -42,6 +42,7 @@ export interface ConnectionOptions {
   /** Whether credentials may come without TLS. */
   readonly isPlaintextAllowed: boolean;
   readonly appendLimitOctets: number;
+  readonly messageLimit: number | null;
   readonly times: ImapTimes;
   /** The certificate to use now, or null when there is none. */
   secureContext(): SecureContext | null;
@@ -136,6 +137,10 @@ export class Connection implements ClientLink, Output {
 
   get appendLimitOctets(): number {
     return this.#options.appendLimitOctets;
+  }
+
+  get messageLimit(): number | null {
+    return this.#options.messageLimit;
   }
 
   get keepAliveMs(): number {

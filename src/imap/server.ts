@@ -41,6 +41,8 @@ export interface ImapServerOptions {
   isPlaintextAllowed(remoteAddress: string): boolean;
   /** Largest APPEND. Default IMAP_APPEND_OCTETS. */
   readonly appendLimitOctets?: number;
+  /** Messages that one command may take (RFC 9738). Default: any number. */
+  readonly messageLimit?: number | null;
   /** Defaults: IMAP_CONNECTIONS, IMAP_CONNECTIONS_PER_ADDRESS, IMAP_CONNECTIONS_PER_USER. */
   readonly maxConnections?: number;
   readonly maxConnectionsPerAddress?: number;
@@ -138,6 +140,7 @@ export class ImapServer {
       isImplicitTls: listener.isImplicitTls,
       isPlaintextAllowed: this.#options.isPlaintextAllowed(remoteAddress),
       appendLimitOctets: this.#options.appendLimitOctets ?? IMAP_APPEND_OCTETS,
+      messageLimit: this.#options.messageLimit ?? null,
       times: this.#times,
       secureContext: () => this.#options.secureContext(),
       claimUser: (userId) => this.#claimUser(userId),

@@ -27,6 +27,9 @@ const AUTHENTICATED_ONLY = [
   'OBJECTID',
   'SAVEDATE',
   'PREVIEW',
+  'PARTIAL',
+  'UIDBATCHES',
+  'UIDONLY',
   'QUOTA',
 ];
 
@@ -37,10 +40,14 @@ export function announcedCapabilities(
     mayStartTls: boolean;
     mayAuthenticate: boolean;
     appendLimitOctets: number;
+    messageLimit?: number | null;
   },
 ): readonly string[] {
   if (state !== 'not-authenticated') {
-    return [...ALWAYS, ...AUTHENTICATED_ONLY, `APPENDLIMIT=${connection.appendLimitOctets}`];
+    const { appendLimitOctets, messageLimit = null } = connection;
+    const limits = [`APPENDLIMIT=${appendLimitOctets}`];
+    if (messageLimit !== null) limits.push(`MESSAGELIMIT=${messageLimit}`);
+    return [...ALWAYS, ...AUTHENTICATED_ONLY, ...limits];
   }
   const announced = [...ALWAYS];
   if (connection.mayStartTls && !connection.isSecure) announced.push('STARTTLS');

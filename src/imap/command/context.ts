@@ -81,6 +81,8 @@ export interface SelectedFolder {
   /** As they were when `numbers` was made, which is what SELECT tells; the view's own go on. */
   readonly uidNext: Uid;
   readonly highestModSeq: ModSeq;
+  /** As CommandContext.isUidOnly. */
+  readonly isUidOnly: boolean;
 }
 
 /** The message literal of an APPEND, still on the wire. */
@@ -142,6 +144,10 @@ export interface CommandContext {
   isCondstore: boolean;
   /** Whether the client resynchronizes by UIDs: VANISHED instead of EXPUNGE (RFC 7162 §3.2). Implies isCondstore. */
   isQresync: boolean;
+  /** Whether the client gave up message numbers (RFC 9586). */
+  isUidOnly: boolean;
+  /** How many messages a command may take (RFC 9738); null for any number. */
+  readonly messageLimit: number | null;
 
   /** Capabilities to announce now. */
   capabilities(): readonly string[];

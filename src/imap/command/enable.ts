@@ -1,4 +1,4 @@
-/** ENABLE, RFC 5161; CONDSTORE and QRESYNC by it, RFC 7162 §3.1 and §3.2.3. */
+/** ENABLE, RFC 5161; CONDSTORE and QRESYNC by it, RFC 7162 §3.1 and §3.2.3; UIDONLY, RFC 9586. */
 import type { EnableCommand } from '../wire/ast.ts';
 import { AUTHENTICATED, type CommandSpec, ok } from './context.ts';
 
@@ -13,6 +13,9 @@ export const enable: CommandSpec<EnableCommand> = {
       } else if (capability === 'QRESYNC' && !context.isQresync) {
         context.isQresync = true;
         context.isCondstore = true;
+        enabled.push(capability);
+      } else if (capability === 'UIDONLY' && !context.isUidOnly) {
+        context.isUidOnly = true;
         enabled.push(capability);
       }
     }

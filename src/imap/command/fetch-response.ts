@@ -21,6 +21,7 @@ import {
 } from './fetch-plan.ts';
 import { printFlags } from './flags.ts';
 import { emailIdOf } from './object-id.ts';
+import { fetchHead } from './uid-only.ts';
 
 /** A response that cannot be finished: the connection must be closed, without another octet. */
 export class BrokenLiteral extends Error {
@@ -67,7 +68,7 @@ export function indexResponse(
         throw new Error(`${item.kind} is not in the index`);
     }
   }
-  return `* ${number} FETCH (${items})\r\n`;
+  return `${fetchHead(selected, number, uid)}${items})\r\n`;
 }
 
 /**
@@ -86,7 +87,7 @@ export async function writeResponse(
   const { uid } = message;
   const number = selected.numbers.sequenceOf(uid);
   if (number === 0 || selected.view.flags(uid) === undefined) return false;
-  const draft = new Draft(out, `* ${number} FETCH (`);
+  const draft = new Draft(out, fetchHead(selected, number, uid));
   try {
     if (plan.withUid) draft.item(`UID ${uid}`);
     for (const item of plan.items) {

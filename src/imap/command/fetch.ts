@@ -1,14 +1,16 @@
-/** FETCH, RFC 9051 §6.4.5; CHANGEDSINCE and VANISHED, RFC 7162 §3.1.4.1 and §3.2.6. */
+/** FETCH, RFC 9051 §6.4.5; CHANGEDSINCE and VANISHED, RFC 7162 §3.1.4.1 and §3.2.6; PARTIAL, RFC 9394 §3.3. */
 import { IntegrityError, ProtocolError, UnavailableError } from '../../errors.ts';
 import type { Uid } from '../../ids.ts';
 import { IMAP_SEEN_BATCH } from '../../limits.ts';
 import { Flag } from '../../store/types.ts';
 import { yieldingTo } from '../../yielding.ts';
 import type { FetchCommand } from '../wire/ast.ts';
+import { pageOf } from '../wire/partial-range.ts';
 import { commonNumbers, resolveSequenceSet } from '../wire/sequence-set.ts';
 import { type CommandContext, type CommandSpec, no, ok, SELECTED } from './context.ts';
 import { type FetchPlan, planFetch } from './fetch-plan.ts';
 import { indexResponse, writeResponse } from './fetch-response.ts';
+import { limited } from './message-limit.ts';
 import { writeVanished } from './resync.ts';
 
 export const fetch: CommandSpec<FetchCommand> = {
@@ -20,10 +22,16 @@ export const fetch: CommandSpec<FetchCommand> = {
     if (command.isVanished && !(context.isQresync && command.isUid && changedSince !== null)) {
       throw new ProtocolError('VANISHED goes with UID FETCH, CHANGEDSINCE, and QRESYNC enabled.');
     }
-    const plan = planFetch(command.items, command.isUid, command.changedSince !== null);
+    const withUid = command.isUid && !context.isUidOnly;
+    const plan = planFetch(command.items, withUid, command.changedSince !== null);
     if (plan.withModSeq) context.isCondstore = true;
-    let uids = numbers.resolve(set, command.isUid);
-    if (changedSince !== null) uids = commonNumbers(uids, view.changedSince(changedSince));
+    let found = numbers.resolve(set, command.isUid);
+    if (changedSince !== null) found = commonNumbers(found, view.changedSince(changedSince));
+    if (command.partial !== null) {
+      const { start, end } = pageOf(command.partial, found.length);
+      found = found.subarray(start, end);
+    }
+    const { uids, code } = limited(found, context);
     context.tellKeywords();
     // What vanished stands behind the last message too, so that `*` is the last UID given out. `$` holds nothing gone.
     if (command.isVanished && !set.isSaved) {
@@ -36,7 +44,7 @@ export const fetch: CommandSpec<FetchCommand> = {
     if (!command.isUid && uids.some((uid) => view.flags(uid as Uid) === undefined)) {
       return no('Some messages were expunged meanwhile.', 'EXPUNGEISSUED');
     }
-    return ok('Fetch completed.');
+    return ok('Fetch completed.', code);
   },
 };
 

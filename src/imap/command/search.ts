@@ -4,6 +4,7 @@ import type { Uid } from '../../ids.ts';
 import { yieldingTo } from '../../yielding.ts';
 import type { SearchCommand, SearchKey } from '../wire/ast.ts';
 import { type CommandContext, type CommandSpec, ok, SELECTED } from './context.ts';
+import { limited, searchScope } from './message-limit.ts';
 import { type Candidate, compileSearch, type SearchTest } from './search-key.ts';
 import { chosenOf, searchResponse } from './search-response.ts';
 import { SearchedMessage } from './searched-message.ts';
@@ -19,7 +20,8 @@ export const search: CommandSpec<SearchCommand> = {
     const test = compileSearch(command.key, numbers, Date.now());
     // RFC 5182 §2.1: a search that fails leaves nothing saved; until here, `$` was what the one before had found.
     if (isSaving) numbers.save(new Uint32Array());
-    const { found, broken } = await findMessages(test, context);
+    const { uids, code } = limited(searchScope(command.key, numbers), context);
+    const { found, broken } = await findMessages(test, uids, context);
     const chosen = chosenOf(command, found);
     const highest = withModSeq
       ? chosen.reduce((max, uid) => Math.max(max, view.flags(uid as Uid)?.modSeq ?? 0), 0)
@@ -28,7 +30,7 @@ export const search: CommandSpec<SearchCommand> = {
     context.out.text(searchResponse(command, results, highest));
     if (broken !== null) throw broken;
     if (isSaving) numbers.save(Uint32Array.from(chosen));
-    return ok('Search completed.');
+    return ok('Search completed.', code);
   },
 };
 
@@ -39,12 +41,12 @@ interface Found {
   readonly broken: IntegrityError | null;
 }
 
-async function findMessages(test: SearchTest, context: CommandContext): Promise<Found> {
+async function findMessages(test: SearchTest, scope: Uint32Array, context: CommandContext): Promise<Found> {
   const { selected, mailbox, out } = context;
   const found: number[] = [];
   const doubtful = new Map<number, Candidate>();
   const slice = yieldingTo();
-  for (const candidate of candidates(test.needsIndex, context)) {
+  for (const candidate of candidates(test.needsIndex, scope, context)) {
     const answer = test.quick(candidate);
     if (answer === true) found.push(candidate.uid);
     else if (answer === null) doubtful.set(candidate.uid, candidate);
@@ -68,10 +70,9 @@ async function findMessages(test: SearchTest, context: CommandContext): Promise<
   return { found: found.sort((a, b) => a - b), broken };
 }
 
-/** The messages that the client knows and that are there still. */
-function* candidates(needsIndex: boolean, context: CommandContext): Iterable<Candidate> {
+/** The messages of those that are there still. */
+function* candidates(needsIndex: boolean, known: Uint32Array, context: CommandContext): Iterable<Candidate> {
   const { numbers, view, id } = context.selected;
-  const known = numbers.all();
   if (!needsIndex) {
     for (const uid of known) {
       const flags = view.flags(uid as Uid);

@@ -27,6 +27,7 @@ import { starttls } from './starttls.ts';
 import { status } from './status.ts';
 import { store } from './store.ts';
 import { subscribe, unsubscribe } from './subscribe.ts';
+import { uidBatches } from './uid-batches.ts';
 
 /** The member of Command that has the name; several names may share one. */
 type CommandNamed<N extends CommandName> = Command extends infer C
@@ -73,6 +74,7 @@ const TABLE: CommandTable = {
   STATUS: status,
   STORE: store,
   SUBSCRIBE: subscribe,
+  UIDBATCHES: uidBatches,
   UNSELECT: unselect,
   UNSUBSCRIBE: unsubscribe,
   XLIST: lsub,

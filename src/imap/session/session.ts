@@ -24,6 +24,7 @@ import type {
 import { BrokenLiteral } from '../command/fetch-response.ts';
 import { flagsResponse, SYSTEM_FLAGS } from '../command/flags.ts';
 import { commandSpec } from '../command/table.ts';
+import { usesMessageNumbers } from '../command/uid-only.ts';
 import type { Command } from '../wire/ast.ts';
 import { printContinuation, printFlagList, printStatusResponse } from '../wire/printer.ts';
 import { capabilityCode, highestModSeqCode, permanentFlagsCode } from '../wire/response-code.ts';
@@ -41,6 +42,7 @@ export interface ClientLink {
   readonly mayStartTls: boolean;
   readonly mayAuthenticate: boolean;
   readonly appendLimitOctets: number;
+  readonly messageLimit: number | null;
   readonly keepAliveMs: number;
   readonly out: Output;
   /** Flushes, then waits for one line that is no command. @throws ConnectionEnd, ProtocolError. */
@@ -71,6 +73,7 @@ export class Session implements CommandContext {
   readonly origin = {};
   isCondstore = false;
   isQresync = false;
+  isUidOnly = false;
   messageLiteral: MessageLiteral | null = null;
   readonly #link: ClientLink;
   #state: SessionState = 'not-authenticated';
@@ -106,6 +109,9 @@ export class Session implements CommandContext {
     if (spec === null) return this.#reply(command.tag, bad('That command is not offered.'));
     if (!spec.states.includes(this.#state)) {
       return this.#reply(command.tag, bad(`${command.name} is not allowed now.`));
+    }
+    if (this.isUidOnly && usesMessageNumbers(command)) {
+      return this.#reply(command.tag, { ...bad('Message numbers were given up.'), code: 'UIDREQUIRED' });
     }
     let completion: Completion | ErrorReply;
     this.messageLiteral = literal;
@@ -169,6 +175,10 @@ export class Session implements CommandContext {
     return this.#link.appendLimitOctets;
   }
 
+  get messageLimit(): number | null {
+    return this.isUidOnly ? this.#link.messageLimit : null;
+  }
+
   get mailbox(): Mailbox {
     if (this.#mailbox === null) throw new Error('no mailbox before authentication');
     return this.#mailbox;
@@ -199,6 +209,7 @@ export class Session implements CommandContext {
       // Before the view's snapshot is taken, below, the change is in the snapshot.
       if (selection !== null) this.#changed(selection, change);
     });
+    const isUidOnly = (): boolean => this.isUidOnly;
     try {
       const recentFrom = await view.recentFrom(!isReadOnly);
       // From the snapshot on, no await: nothing may come between it and the view.
@@ -209,6 +220,9 @@ export class Session implements CommandContext {
         numbers: new ClientView(view.uids(), recentFrom, this.origin),
         uidNext: view.uidNext,
         highestModSeq: view.highestModSeq,
+        get isUidOnly() {
+          return isUidOnly();
+        },
         claimedBelow: view.uidNext,
         keywordsTold: -1,
         safeModSeq: view.highestModSeq,
@@ -308,7 +322,7 @@ export class Session implements CommandContext {
     const selection = this.#selection;
     if (selection === null || selection.isGone || !selection.numbers.hasUpdates) return;
     const { expunged, vanished, exists, changed } = selection.numbers.takeUpdates(mayExpunge);
-    if (this.isQresync) {
+    if (this.isQresync || this.isUidOnly) {
       for (const response of vanishedResponses(rangesOf(vanished), false)) this.out.text(response);
     } else {
       for (const number of expunged) this.out.text(`* ${number} EXPUNGE\r\n`);

@@ -5,6 +5,7 @@
  * Two kinds of text: a `string` here is decoded Unicode unless its comment says "latin1", in which case it holds one
  * character an octet, exactly as the client sent it.
  */
+import type { PartialRange } from './partial-range.ts';
 import type { SequenceSet } from './sequence-set.ts';
 
 /** A mailbox name argument. `name` is decoded Unicode (INBOX in any case is 'INBOX'); `raw` is latin1, as sent. */
@@ -160,13 +161,15 @@ export interface ExpungeCommand extends Tagged {
   readonly set: SequenceSet | null;
 }
 
-export type SearchReturn = 'MIN' | 'MAX' | 'ALL' | 'COUNT' | 'SAVE';
+export type SearchReturn = 'MIN' | 'MAX' | 'ALL' | 'COUNT' | 'SAVE' | 'PARTIAL';
 
 export interface SearchCommand extends Tagged {
   readonly name: 'SEARCH';
   readonly isUid: boolean;
   /** RFC 9051 §6.4.4 (ESEARCH). Null: an old SEARCH response is due. `RETURN ()` is ['ALL']. */
   readonly returns: readonly SearchReturn[] | null;
+  /** The page that PARTIAL asks for (RFC 9394 §3.1); null without it. */
+  readonly partial: PartialRange | null;
   /** Keys side by side at the top are one AND. */
   readonly key: SearchKey;
 }
@@ -256,6 +259,16 @@ export interface FetchCommand extends Tagged {
   /** RFC 7162 §3.1.4.1 and §3.2.6. */
   readonly changedSince: number | null;
   readonly isVanished: boolean;
+  /** RFC 9394 §3.3; only with UID FETCH. */
+  readonly partial: PartialRange | null;
+}
+
+/** RFC 10022 §3.1. The first batch holds the messages with the largest UIDs. */
+export interface UidBatchesCommand extends Tagged {
+  readonly name: 'UIDBATCHES';
+  readonly size: number;
+  /** The batches wanted, from 1; null for all. */
+  readonly batches: { readonly from: number; readonly to: number } | null;
 }
 
 export interface StoreCommand extends Tagged {
@@ -308,6 +321,7 @@ export type Command =
   | ExpungeCommand
   | SearchCommand
   | FetchCommand
+  | UidBatchesCommand
   | StoreCommand
   | CopyCommand
   | GetQuotaCommand

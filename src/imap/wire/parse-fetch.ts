@@ -1,8 +1,9 @@
 /**
- * FETCH and UID FETCH. RFC 9051 §6.4.5, §9 `fetch`; modifiers RFC 7162 §3.1.4, §3.2.6; items RFC 8474 §5, RFC 8514 §3,
+ * FETCH and UID FETCH, and UIDBATCHES, which prepares them. RFC 9051 §6.4.5, §9 `fetch`; modifiers RFC 7162 §3.1.4, §3.2.6, RFC 9394 §3.3; items RFC 8474 §5, RFC 8514 §3,
  * RFC 8970 §3.
  */
-import type { BodySectionItem, FetchCommand, FetchItem, Partial, Section } from './ast.ts';
+import type { BodySectionItem, FetchCommand, FetchItem, Partial, Section, UidBatchesCommand } from './ast.ts';
+import { type PartialRange, partialRange } from './partial-range.ts';
 import { printBodySectionName } from './section.ts';
 import type { Cursor } from './tokens.ts';
 
@@ -43,6 +44,7 @@ export function parseFetch(cursor: Cursor, tag: string, isUid: boolean): FetchCo
   const items = fetchItems(cursor);
   let changedSince: number | null = null;
   let isVanished = false;
+  let page: PartialRange | null = null;
   if (!cursor.isAtEnd) {
     cursor.list('FETCH modifiers', () => {
       const modifier = cursor.keyword('A FETCH modifier');
@@ -51,13 +53,28 @@ export function parseFetch(cursor: Cursor, tag: string, isUid: boolean): FetchCo
         changedSince = cursor.number64('CHANGEDSINCE');
       } else if (modifier === 'VANISHED') {
         isVanished = true;
+      } else if (modifier === 'PARTIAL' && isUid && page === null) {
+        cursor.space();
+        page = partialRange(cursor);
       } else {
         cursor.fail('Unknown FETCH modifier');
       }
     });
     cursor.end();
   }
-  return { tag, name: 'FETCH', isUid, set, items, changedSince, isVanished };
+  return { tag, name: 'FETCH', isUid, set, items, changedSince, isVanished, partial: page };
+}
+
+/** RFC 10022 §3.1: `UIDBATCHES 2000 10:20`. */
+export function parseUidBatches(cursor: Cursor, tag: string): UidBatchesCommand {
+  cursor.space();
+  const size = cursor.nonZero('The size of a batch');
+  if (cursor.isAtEnd) return { tag, name: 'UIDBATCHES', size, batches: null };
+  const from = cursor.nonZero('A batch');
+  cursor.expect(':');
+  const to = cursor.nonZero('A batch');
+  cursor.end();
+  return { tag, name: 'UIDBATCHES', size, batches: { from, to } };
 }
 
 function fetchItems(cursor: Cursor): FetchItem[] {

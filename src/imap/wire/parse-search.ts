@@ -1,14 +1,15 @@
 /**
- * SEARCH and UID SEARCH. RFC 9051 §6.4.4, §9 `search`; RETURN RFC 4731, RFC 5182; MODSEQ RFC 7162 §3.1.5; keys RFC 5032,
+ * SEARCH and UID SEARCH. RFC 9051 §6.4.4, §9 `search`; RETURN RFC 4731, RFC 5182, RFC 9394; MODSEQ RFC 7162 §3.1.5; keys RFC 5032,
  * RFC 8474 §6, RFC 8514 §4.
  */
 import { IMAP_SEARCH_DEPTH, IMAP_SEARCH_KEYS } from '../../limits.ts';
 import type { SearchCommand, SearchKey, SearchReturn } from './ast.ts';
 import { parseDate } from './dates.ts';
+import { type PartialRange, partialRange } from './partial-range.ts';
 import { decodeUtf8 } from './strings.ts';
 import type { Cursor } from './tokens.ts';
 
-const RETURNS: ReadonlySet<string> = new Set<SearchReturn>(['MIN', 'MAX', 'ALL', 'COUNT', 'SAVE']);
+const RETURNS: ReadonlySet<string> = new Set<SearchReturn>(['MIN', 'MAX', 'ALL', 'COUNT', 'SAVE', 'PARTIAL']);
 // RFC 9051 §6.4.4: US-ASCII and UTF-8 are what a server must know. All ASCII is UTF-8.
 const CHARSETS: ReadonlySet<string> = new Set(['UTF-8', 'UTF8', 'US-ASCII', 'ASCII']);
 
@@ -36,7 +37,7 @@ const FLAG_KEYS: ReadonlyMap<string, SearchKey> = new Map<string, SearchKey>([
 
 export function parseSearch(cursor: Cursor, tag: string, isUid: boolean): SearchCommand {
   cursor.space();
-  const returns = searchReturns(cursor);
+  const { returns, partial } = searchReturns(cursor);
   if (cursor.peekKeyword() === 'CHARSET') {
     cursor.take('CHARSET');
     cursor.space();
@@ -48,19 +49,27 @@ export function parseSearch(cursor: Cursor, tag: string, isUid: boolean): Search
   const parser = new SearchParser(cursor);
   const keys = [parser.key(0)];
   while (!cursor.isAtEnd) keys.push(parser.key(0));
-  return { tag, name: 'SEARCH', isUid, returns, key: conjunction(keys) };
+  return { tag, name: 'SEARCH', isUid, returns, partial, key: conjunction(keys) };
 }
 
-function searchReturns(cursor: Cursor): SearchReturn[] | null {
-  if (cursor.peekKeyword() !== 'RETURN') return null;
+function searchReturns(cursor: Cursor): Pick<SearchCommand, 'returns' | 'partial'> {
+  if (cursor.peekKeyword() !== 'RETURN') return { returns: null, partial: null };
   cursor.take('RETURN');
   cursor.space();
+  let partial: PartialRange | null = null;
   const options = cursor.list('RETURN options', () => {
     const option = cursor.keyword('A RETURN option');
+    if (option === 'PARTIAL') {
+      if (partial !== null) cursor.fail('PARTIAL is given twice');
+      cursor.space();
+      partial = partialRange(cursor);
+    }
     return RETURNS.has(option) ? (option as SearchReturn) : cursor.fail('Unknown RETURN option');
   });
   cursor.space();
-  return options.length === 0 ? ['ALL'] : [...new Set(options)];
+  // RFC 9394 §3.1: a page, or all.
+  if (partial !== null && options.includes('ALL')) cursor.fail('PARTIAL and ALL exclude each other');
+  return { returns: options.length === 0 ? ['ALL'] : [...new Set(options)], partial };
 }
 
 function conjunction(keys: readonly SearchKey[]): SearchKey {

@@ -15,7 +15,7 @@ import {
   parseSetQuota,
 } from './parse-account.ts';
 import { parseAppend, parseAppendPrefix } from './parse-append.ts';
-import { parseFetch } from './parse-fetch.ts';
+import { parseFetch, parseUidBatches } from './parse-fetch.ts';
 import { parseList, parseLsub, parseStatus } from './parse-list.ts';
 import { parseCreate, parseMailboxCommand, parseRename, parseSelect } from './parse-mailbox.ts';
 import { parseSearch } from './parse-search.ts';
@@ -75,6 +75,7 @@ const COMMANDS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
   ['GETQUOTA', parseGetQuota],
   ['GETQUOTAROOT', (cursor, tag, { isUtf8 }) => parseMailboxCommand(cursor, tag, 'GETQUOTAROOT', isUtf8)],
   ['SETQUOTA', parseSetQuota],
+  ['UIDBATCHES', parseUidBatches],
   ['UID', parseUid],
 ]);
 

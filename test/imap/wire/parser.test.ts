@@ -454,6 +454,7 @@ describe('imap/wire/parser', () => {
       items,
       changedSince: null,
       isVanished: false,
+      partial: null,
       ...rest,
     });
     accepts([
@@ -527,6 +528,15 @@ describe('imap/wire/parser', () => {
       ['FETCH  1  FLAGS ', fetch('1', plain('FLAGS'))],
       // RFC 5182 §2.1.
       ['UID FETCH $ FLAGS', fetch('1', plain('FLAGS'), { isUid: true, set: SAVED_RESULT })],
+      // RFC 9394 §3.3.
+      [
+        'UID FETCH 25900:26600 (UID FLAGS) (PARTIAL -1:-30 CHANGEDSINCE 98305)',
+        fetch('25900:26600', [...plain('UID'), ...plain('FLAGS')], {
+          isUid: true,
+          partial: { from: -1, to: -30 },
+          changedSince: 98305,
+        }),
+      ],
       // RFC 8474 §5, RFC 8514 §3, RFC 8970 §3.
       [
         'FETCH 1 (EMAILID threadid SAVEDATE)',
@@ -545,6 +555,10 @@ describe('imap/wire/parser', () => {
       ['FETCH 1:2:3 FLAGS', 'no set'],
       ['FETCH 1,$ FLAGS', 'a saved result beside numbers (RFC 5182 §2.1)'],
       ['FETCH $$ FLAGS', 'no set'],
+      ['FETCH 1 FLAGS (PARTIAL 1:5)', 'a page without UID FETCH (RFC 9394 §3.3)'],
+      ['UID FETCH 1 FLAGS (PARTIAL 1:-5)', 'a page from both ends'],
+      ['UID FETCH 1 FLAGS (PARTIAL 0:5)', 'a page that begins before the first'],
+      ['UID FETCH 1 FLAGS (PARTIAL 1:5 PARTIAL 6:9)', 'two pages'],
       ['FETCH 1 PREVIEW (EAGER)', 'an unknown preview modifier'],
       ['FETCH x FLAGS', 'no set at all'],
       ['FETCH 1 FOO', 'an unknown item'],
@@ -680,11 +694,26 @@ describe('imap/wire/parser', () => {
     ]);
   });
 
+  describe('UIDBATCHES (RFC 10022 §3.1)', () => {
+    accepts([
+      ['UIDBATCHES 2000', { name: 'UIDBATCHES', size: 2000, batches: null }],
+      ['UIDBATCHES 2000 10:20', { name: 'UIDBATCHES', size: 2000, batches: { from: 10, to: 20 } }],
+    ]);
+    refuses([
+      ['UIDBATCHES', 'no size'],
+      ['UIDBATCHES 0', 'nothing in a batch'],
+      ['UIDBATCHES 2000 1', 'no range'],
+      ['UIDBATCHES 2000 1:*', 'a star'],
+      ['UID UIDBATCHES 2000', 'no command of UID', 'unknown-command'],
+    ]);
+  });
+
   describe('SEARCH (RFC 9051 §6.4.4)', () => {
     const search = (key: SearchKey, rest: object = {}): Untagged<Command> => ({
       name: 'SEARCH',
       isUid: false,
       returns: null,
+      partial: null,
       key,
       ...rest,
     });
@@ -840,6 +869,19 @@ describe('imap/wire/parser', () => {
       // RFC 9051 §6.4.4.4.
       ['SEARCH RETURN (MIN COUNT) FLAGGED', search(flag('\\Flagged', true), { returns: ['MIN', 'COUNT'] })],
       ['SEARCH RETURN (SAVE ALL MAX ALL) ALL', search({ key: 'ALL' }, { returns: ['SAVE', 'ALL', 'MAX'] })],
+      // RFC 9394 §3.1.
+      [
+        'UID SEARCH RETURN (PARTIAL -1:-100) UNDELETED',
+        search(flag('\\Deleted', false), {
+          isUid: true,
+          returns: ['PARTIAL'],
+          partial: { from: -1, to: -100 },
+        }),
+      ],
+      [
+        'SEARCH RETURN (COUNT partial 500:1 SAVE) ALL',
+        search({ key: 'ALL' }, { returns: ['COUNT', 'PARTIAL', 'SAVE'], partial: { from: 500, to: 1 } }),
+      ],
     ]);
     refuses([
       ['SEARCH', 'no keys'],
@@ -863,6 +905,9 @@ describe('imap/wire/parser', () => {
       ['SEARCH 0', 'zero'],
       ['SEARCH RETURN (FOO) ALL', 'an unknown return option'],
       ['SEARCH RETURN (ALL)', 'no keys behind RETURN'],
+      ['SEARCH RETURN (PARTIAL) ALL', 'no page'],
+      ['SEARCH RETURN (PARTIAL 1:2 ALL) ALL', 'a page and all (RFC 9394 §3.1)'],
+      ['SEARCH RETURN (PARTIAL 1:2 PARTIAL 3:4) ALL', 'two pages'],
       ['SEARCH CHARSET KOI8-R TEXT x', 'another charset', 'badcharset'],
       ['SEARCH CHARSET UTF-8 TEXT "\xff"', 'octets that are no UTF-8', 'badcharset'],
       ['SEARCH CHARSET UTF-8', 'no keys behind CHARSET'],
