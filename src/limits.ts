@@ -242,6 +242,11 @@ export const IMAP_STREAM_OCTETS = 256 * KIB;
 export const IMAP_SEEN_BATCH = 256;
 /** Ranges of UIDs in one VANISHED response: lines of at most 8 KiB or so, what RFC 7162 §4 suggests to clients. */
 export const VANISHED_RANGES_PER_RESPONSE = 400;
+/** Background downloads are put off while the event loop is this late, for one time in ten: clients feel it then. */
+export const BUSY_LOOP_MS = 50;
+/** How often the loop's delay is taken, and for how long the figure of it stands. */
+export const LOOP_SAMPLE_MS = 10;
+export const LOOP_WINDOW_MS = 5_000;
 /** RFC 10022 §3.1: a batch of UIDBATCHES may be as small as this. */
 export const IMAP_LEAST_BATCH = 500;
 /** Pairs of message number and UID that are looked at in QRESYNC's match data; a client sends a dozen. */

@@ -13,6 +13,7 @@ import { Accounts } from '../directory/accounts.ts';
 import { Authenticator } from '../directory/authenticator.ts';
 import { Directory } from '../directory/directory.ts';
 import { type ClientSettings, startHttp } from '../http/server.ts';
+import { LoopLoad, type ServerLoad } from '../imap/load.ts';
 import { ImapServer } from '../imap/server.ts';
 import { Keyring } from '../keys/keyring.ts';
 import { ACCOUNT_RETRY_MS } from '../limits.ts';
@@ -167,9 +168,10 @@ async function listen(
   }
 
   const imapNames = (['imap', 'imaps'] as const).filter((name) => listenerOf(config, name) !== null);
-  const imap = imapServer(config, parts, certificate, authenticator, log, imapNames);
+  const load = new LoopLoad();
+  const imap = imapServer(config, parts, certificate, authenticator, load, log, imapNames);
   const imapPorts = await imap.listen();
-  listeners.push(() => imap.close(graceMs));
+  listeners.push(() => imap.close(graceMs).finally(() => load.stop()));
   for (const [index, name] of imapNames.entries()) ports[name] = imapPorts[index]!;
 
   const http = listenerOf(config, 'http');
@@ -269,6 +271,7 @@ function imapServer(
   parts: Parts,
   certificate: Certificate | null,
   authenticator: Authenticator,
+  load: ServerLoad,
   log: Logger,
   names: readonly ('imap' | 'imaps')[],
 ): ImapServer {
@@ -294,6 +297,7 @@ function imapServer(
       },
       sealMessage: (source) => sealMessage(source, spool),
       discardSealed,
+      load,
       log: log.child({ part: 'imap' }),
     },
     {

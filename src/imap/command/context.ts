@@ -6,6 +6,7 @@ import type { FolderId, ModSeq, Uid } from '../../ids.ts';
 import type { SealedMessage } from '../../seal/sealed-message.ts';
 import type { OwnerHandle } from '../../store/handles.ts';
 import type { FolderInfo, FolderView, Mailbox, MailStore } from '../../store/types.ts';
+import type { ServerLoad } from '../load.ts';
 import type { SequenceSet } from '../wire/sequence-set.ts';
 
 /** RFC 9051 §3. */
@@ -113,6 +114,7 @@ export interface ImapDependencies {
   sealMessage(source: AsyncIterable<Buffer>): Promise<SealedMessage>;
   /** Removes what was sealed and no mailbox took. */
   discardSealed(message: SealedMessage): Promise<void>;
+  readonly load: ServerLoad;
   readonly log: ImapLog;
 }
 
@@ -153,6 +155,8 @@ export interface CommandContext {
   capabilities(): readonly string[];
   /** Enters the authenticated state. @throws RefusedError 'too-many' connections of one user. */
   enter(user: SignedInUser, mailbox: Mailbox): void;
+  /** Whether the mailbox's keys cannot be had now: withdrawn, or the key service is down. False before authentication. */
+  isLocked(): Promise<boolean>;
   /** Enters the selected state. */
   openFolder(info: FolderInfo, isReadOnly: boolean): Promise<SelectedFolder>;
   /** Leaves the selected state, if in it; expunges nothing. */

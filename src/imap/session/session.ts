@@ -5,9 +5,10 @@
  * in at any time, wait in the view, and go out before a tagged reply, or at once in IDLE.
  */
 
-import { ProtocolError, RefusedError } from '../../errors.ts';
+import { ProtocolError, RefusedError, UnavailableError } from '../../errors.ts';
 import type { FolderId, ModSeq } from '../../ids.ts';
 import { IMAP_BAD_COMMANDS, IMAP_FAILED_LOGINS, IMAP_PREAUTH_BAD_COMMANDS } from '../../limits.ts';
+import type { OwnerHandle } from '../../store/handles.ts';
 import type { FolderChange, FolderInfo, Mailbox } from '../../store/types.ts';
 import { yieldingTo } from '../../yielding.ts';
 import { announcedCapabilities } from '../command/capability.ts';
@@ -78,6 +79,7 @@ export class Session implements CommandContext {
   readonly #link: ClientLink;
   #state: SessionState = 'not-authenticated';
   #mailbox: Mailbox | null = null;
+  #owner: OwnerHandle | null = null;
   #releaseUser: (() => void) | null = null;
   #selection: Selection | null = null;
   #badCommands = 0;
@@ -149,6 +151,7 @@ export class Session implements CommandContext {
     await this.closeFolder();
     this.#mailbox?.close();
     this.#mailbox = null;
+    this.#owner = null;
     this.#releaseUser?.();
     this.#releaseUser = null;
   }
@@ -200,7 +203,18 @@ export class Session implements CommandContext {
   enter(user: SignedInUser, mailbox: Mailbox): void {
     this.#releaseUser = this.#link.authenticated(user.userId);
     this.#mailbox = mailbox;
+    this.#owner = user.owner;
     this.#state = 'authenticated';
+  }
+
+  async isLocked(): Promise<boolean> {
+    try {
+      await this.#owner?.lease();
+      return false;
+    } catch (error) {
+      if (error instanceof RefusedError || error instanceof UnavailableError) return true;
+      throw error;
+    }
   }
 
   async openFolder(info: FolderInfo, isReadOnly: boolean): Promise<SelectedFolder> {
