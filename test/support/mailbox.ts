@@ -8,7 +8,11 @@ import type { Letterlock, LetterlockUser } from './letterlock.ts';
 const ARRIVAL_DEADLINE_MS = 15_000;
 
 /** Logs in over implicit TLS. The caller logs out. */
-export async function openMailbox(server: Letterlock, user: LetterlockUser): Promise<ImapFlow> {
+export async function openMailbox(
+  server: Letterlock,
+  user: LetterlockUser,
+  options: { readonly qresync?: boolean } = {},
+): Promise<ImapFlow> {
   const client = new ImapFlow({
     host: server.host,
     port: server.ports.imaps,
@@ -16,6 +20,7 @@ export async function openMailbox(server: Letterlock, user: LetterlockUser): Pro
     auth: { user: user.address, pass: user.password },
     tls: { ca: readFileSync(server.ca) },
     logger: false,
+    ...options,
   });
   await client.connect();
   return client;

@@ -2,7 +2,8 @@
 import { IntegrityError } from '../../errors.ts';
 import type { Uid } from '../../ids.ts';
 import { yieldingTo } from '../../yielding.ts';
-import type { SearchCommand, SearchKey } from '../wire/ast.ts';
+import type { SearchCommand } from '../wire/ast.ts';
+import { someKey } from '../wire/search-keys.ts';
 import { type CommandContext, type CommandSpec, ok, SELECTED } from './context.ts';
 import { limited, searchScope } from './message-limit.ts';
 import { type Candidate, compileSearch, type SearchTest } from './search-key.ts';
@@ -13,7 +14,7 @@ export const search: CommandSpec<SearchCommand> = {
   states: SELECTED,
   mayExpunge: (command) => command.isUid,
   async run(command, context) {
-    const withModSeq = mentionsModSeq(command.key);
+    const withModSeq = someKey(command.key, ({ key }) => key === 'MODSEQ');
     if (withModSeq) context.isCondstore = true;
     const { numbers, view } = context.selected;
     const isSaving = command.returns?.includes('SAVE') === true;
@@ -84,20 +85,5 @@ function* candidates(needsIndex: boolean, known: Uint32Array, context: CommandCo
     const flags = view.flags(summary.uid);
     if (flags === undefined) continue;
     yield { uid: summary.uid, number: numbers.sequenceOf(summary.uid), flags, summary };
-  }
-}
-
-function mentionsModSeq(key: SearchKey): boolean {
-  switch (key.key) {
-    case 'MODSEQ':
-      return true;
-    case 'AND':
-      return key.keys.some(mentionsModSeq);
-    case 'OR':
-      return mentionsModSeq(key.left) || mentionsModSeq(key.right);
-    case 'NOT':
-      return mentionsModSeq(key.operand);
-    default:
-      return false;
   }
 }

@@ -3,6 +3,7 @@
  * EXPUNGE becomes VANISHED, and UNSEEN is not told.
  */
 import type { Command, SearchKey } from '../wire/ast.ts';
+import { someKey } from '../wire/search-keys.ts';
 import type { SelectedFolder } from './context.ts';
 
 /** Whether a command, or the answer to it, has message numbers in it (§3.1 to §3.3). */
@@ -14,7 +15,7 @@ export function usesMessageNumbers(command: Command): boolean {
     case 'MOVE':
       return !command.isUid;
     case 'SEARCH':
-      return !command.isUid || namesNumbers(command.key);
+      return !command.isUid || someKey(command.key, namesNumbers);
     case 'SELECT':
     case 'EXAMINE':
       return command.qresync !== null && command.qresync.match !== null;
@@ -23,20 +24,7 @@ export function usesMessageNumbers(command: Command): boolean {
   }
 }
 
-function namesNumbers(key: SearchKey): boolean {
-  switch (key.key) {
-    case 'SEQUENCE':
-      return !key.set.isSaved;
-    case 'AND':
-      return key.keys.some(namesNumbers);
-    case 'OR':
-      return namesNumbers(key.left) || namesNumbers(key.right);
-    case 'NOT':
-      return namesNumbers(key.operand);
-    default:
-      return false;
-  }
-}
+const namesNumbers = (key: SearchKey): boolean => key.key === 'SEQUENCE' && !key.set.isSaved;
 
 /** `* 3 FETCH (`, or `* 117 UIDFETCH (` (RFC 9586 §3.3). */
 export const fetchHead = (selected: SelectedFolder, number: number, uid: number): string =>
