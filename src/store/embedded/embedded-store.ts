@@ -74,7 +74,7 @@ export interface EmbeddedStoreOptions {
   readonly segmentOctets?: number;
   readonly snapshotIntervalMs?: number;
   readonly diskReserveOctets?: number;
-  /** Ranges of vanished UIDs that a folder remembers. */
+  /** Ranges of vanished UIDs that a folder remembers; at least 2. */
   readonly vanishedRanges?: number;
 }
 

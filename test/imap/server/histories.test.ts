@@ -10,6 +10,7 @@ import fc from 'fast-check';
 import { after, before, describe, it } from 'mocha';
 import { message } from '../../store/support.ts';
 import { ImapFixture } from '../support.ts';
+import { commandOf, FolderModel, type ModelStep } from './folder-model.ts';
 import { SyncClient, type SyncKind, withoutRecent } from './sync-client.ts';
 
 const HISTORIES = Number(process.env['IMAP_HISTORIES'] ?? 60);
@@ -86,6 +87,29 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('idle' as const, 'select' as const), client }) },
 );
 
+const stepSet = fc.constantFrom('1', '2', '1:2', '2:4', '*', '1:*', '3:*', '2,4,6');
+const step: fc.Arbitrary<ModelStep> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('store' as const),
+      set: stepSet,
+      sign: fc.constantFrom('+' as const, '-' as const, '' as const),
+      flag: fc.constantFrom('\\Deleted', '\\Flagged', '$Mark'),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('move' as const, 'copy' as const, 'expunge' as const),
+      set: stepSet,
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom('append' as const, 'expunge-all' as const) }) },
+);
+/** Who acts, whether by UID, and whether it then loses its connection. */
+const turn = fc.record({ client, step, isUid: fc.boolean(), isLost: fc.nat(5).map((n) => n === 0) });
+
 describe('random histories of several clients in one folder', function () {
   this.timeout(HISTORIES * 1_000);
   let fixture: ImapFixture;
@@ -125,6 +149,43 @@ describe('random histories of several clients in one folder', function () {
         break;
     }
   }
+
+  it('one command after the other, do to each what the RFCs say they do', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(turn, { minLength: 5, maxLength: 40 }), async (turns) => {
+        users += 1;
+        const user = `m${users}`;
+        const mailbox = await fixture.addUser(user);
+        const model = new FolderModel();
+        for (let i = 0; i < 5; i += 1) {
+          await fixture.store.deliver(await fixture.store.sealed(message('x')), [mailbox]);
+          model.add();
+        }
+        const clients = CLIENTS.map((kind) => new SyncClient(kind, fixture, user));
+        for (const one of clients) await one.connect();
+        for (const { client, step, isUid, isLost } of turns) {
+          const one = clients[client]!;
+          const byUid = isUid || one.kind === 'uidonly';
+          const isStale = model.listed().length !== one.flags.size;
+          const command = commandOf(step, byUid);
+          // RFC 2180 §4.4.1: by numbers that others expunged, nothing is copied or moved.
+          const reply = await one.run(command);
+          const isRefused = isStale && / NO \[EXPUNGEISSUED\]/.test(reply) && step.kind !== 'store';
+          if (!isRefused) model.apply(step, one.before, byUid);
+          if (isLost) await one.drop('NOOP', 0);
+          else await one.run('NOOP');
+          assert.deepEqual(
+            [...one.flags].sort(([x], [y]) => x - y),
+            model.listed(),
+            `${one.kind}: ${command}`,
+          );
+        }
+        assert.deepEqual(await truth(user), model.listed());
+        fixture.disconnectAll();
+      }),
+      { numRuns: HISTORIES },
+    );
+  });
 
   it('leave each with exactly the state of the server, connections lost and found again included', async () => {
     await fc.assert(

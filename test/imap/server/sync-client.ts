@@ -32,6 +32,8 @@ export class SyncClient {
   /** Messages that the SELECT under way speaks of; those behind them arrived since. Null when none is under way. */
   #selecting: number | null = null;
   #command = '';
+  /** The UIDs that the client knew of, ascending, when it sent the last command of its own. */
+  before: readonly number[] = [];
 
   constructor(kind: SyncKind, fixture: ImapFixture, user: string) {
     this.kind = kind;
@@ -67,7 +69,12 @@ export class SyncClient {
   }
 
   /** @returns the tagged reply, after what it takes to know all that was told of. */
-  async run(command: string): Promise<string> {
+  run(command: string): Promise<string> {
+    this.before = [...this.flags.keys()].sort((x, y) => x - y);
+    return this.#ask(command);
+  }
+
+  #ask(command: string): Promise<string> {
     this.#begin(command);
     return this.#answer();
   }
@@ -125,7 +132,7 @@ export class SyncClient {
     const isWhole = this.kind === 'uidonly' || !this.#uids.includes(null);
     if (!isWhole || this.flags.size !== this.#uids.length) {
       // Message numbers ascend with UIDs, so that what is missing stands behind what was complete.
-      await this.run(`UID FETCH ${this.#completeTo + 1}:* (FLAGS)`);
+      await this.#ask(`UID FETCH ${this.#completeTo + 1}:* (FLAGS)`);
       return;
     }
     assert.ok(this.flags.size === 0 || command !== '', 'a command is under way');
