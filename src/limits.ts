@@ -185,6 +185,8 @@ export const QUOTED_STRING_OCTETS = 1000;
 export const SEARCH_PART_OCTETS = 512 * KIB;
 /** Octets of the first text part's body from which the preview is made: HTML mail has kilobytes of style first. */
 export const PREVIEW_SOURCE_OCTETS = 16 * KIB;
+/** Characters of a subject that SORT looks at: undoing `Re: [list] Fwd:` takes a pass for each of them. */
+export const SORT_SUBJECT_CHARACTERS = 1_000;
 /** RFC 8970 §3.1: a preview has at most 200 characters. */
 export const PREVIEW_CHARACTERS = 200;
 

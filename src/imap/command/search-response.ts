@@ -1,5 +1,5 @@
 /** What a SEARCH answers and saves: RFC 3501 §7.2.5, RFC 4731, RFC 5182 §2.4, RFC 7162 §3.1.6 and §3.1.10, RFC 9394. */
-import type { SearchCommand } from '../wire/ast.ts';
+import type { SearchCommand, SortCommand } from '../wire/ast.ts';
 import { type PartialRange, pageOf, printPartialRange } from '../wire/partial-range.ts';
 import { printString } from '../wire/printer.ts';
 import { printSequenceSet, sequenceSetOf } from '../wire/sequence-set.ts';
@@ -8,7 +8,7 @@ import { printSequenceSet, sequenceSetOf } from '../wire/sequence-set.ts';
  * The messages that the RETURN options speak of: what SAVE keeps (RFC 5182 §2.4, RFC 9394 §3.2), and whose modseq counts
  * (RFC 7162 §3.1.10). All of them, unless MIN, MAX and PARTIAL are asked for alone.
  */
-export function chosenOf(command: SearchCommand, found: readonly number[]): readonly number[] {
+export function chosenOf(command: SearchCommand | SortCommand, found: readonly number[]): readonly number[] {
   const { returns, partial } = command;
   if (returns === null || returns.includes('ALL') || returns.includes('COUNT')) return found;
   const isMin = returns.includes('MIN');
@@ -20,16 +20,16 @@ export function chosenOf(command: SearchCommand, found: readonly number[]): read
   );
 }
 
-/** @param results UIDs or message numbers, ascending. @param highestModSeq 0 when none is to be told. */
+/** @param results UIDs or message numbers, in the order of the answer. @param highestModSeq 0 when none is to be told. */
 export function searchResponse(
-  command: SearchCommand,
+  command: SearchCommand | SortCommand,
   results: readonly number[],
   highestModSeq: number,
 ): string {
   const { returns } = command;
   if (returns === null) {
     const numbers = results.length === 0 ? '' : ` ${results.join(' ')}`;
-    return `* SEARCH${numbers}${highestModSeq > 0 ? ` (MODSEQ ${highestModSeq})` : ''}\r\n`;
+    return `* ${command.name}${numbers}${highestModSeq > 0 ? ` (MODSEQ ${highestModSeq})` : ''}\r\n`;
   }
   // RFC 5182 §2.1: SAVE alone asks for no response.
   if (returns.every((option) => option === 'SAVE')) return '';

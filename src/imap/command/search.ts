@@ -2,9 +2,9 @@
 import { IntegrityError } from '../../errors.ts';
 import type { Uid } from '../../ids.ts';
 import { yieldingTo } from '../../yielding.ts';
-import type { SearchCommand } from '../wire/ast.ts';
+import type { SearchCommand, SortCommand } from '../wire/ast.ts';
 import { someKey } from '../wire/search-keys.ts';
-import { type CommandContext, type CommandSpec, ok, SELECTED } from './context.ts';
+import { type CommandContext, type CommandSpec, type Completion, ok, SELECTED } from './context.ts';
 import { limited, searchScope } from './message-limit.ts';
 import { type Candidate, compileSearch, type SearchTest } from './search-key.ts';
 import { chosenOf, searchResponse } from './search-response.ts';
@@ -13,31 +13,43 @@ import { SearchedMessage } from './searched-message.ts';
 export const search: CommandSpec<SearchCommand> = {
   states: SELECTED,
   mayExpunge: (command) => command.isUid,
-  async run(command, context) {
-    const withModSeq = someKey(command.key, ({ key }) => key === 'MODSEQ');
-    if (withModSeq) context.isCondstore = true;
-    const { numbers, view } = context.selected;
-    const isSaving = command.returns?.includes('SAVE') === true;
-    const test = compileSearch(command.key, numbers, Date.now());
-    // RFC 5182 §2.1: a search that fails leaves nothing saved; until here, `$` was what the one before had found.
-    if (isSaving) numbers.save(new Uint32Array());
-    const { uids, code } = limited(searchScope(command.key, numbers), context);
-    const { found, broken } = await findMessages(test, uids, context);
-    const chosen = chosenOf(command, found);
-    const highest = withModSeq
-      ? chosen.reduce((max, uid) => Math.max(max, view.flags(uid as Uid)?.modSeq ?? 0), 0)
-      : 0;
-    const results = command.isUid ? found : found.map((uid) => numbers.sequenceOf(uid));
-    context.out.text(searchResponse(command, results, highest));
-    if (broken !== null) throw broken;
-    if (isSaving) numbers.save(Uint32Array.from(chosen));
-    return ok('Search completed.', code);
-  },
+  run: (command, context) => answerSearch(command, context, async (found) => ({ found, broken: null })),
 };
 
-interface Found {
-  /** UIDs of the messages that pass, ascending. */
-  readonly found: number[];
+/**
+ * Answers a SEARCH, or a SORT.
+ * @param order Brings what was found into the order of the answer; leaves out what is gone, or does not open.
+ */
+export async function answerSearch(
+  command: SearchCommand | SortCommand,
+  context: CommandContext,
+  order: (found: readonly number[]) => Promise<Found>,
+): Promise<Completion> {
+  const withModSeq = someKey(command.key, ({ key }) => key === 'MODSEQ');
+  if (withModSeq) context.isCondstore = true;
+  const { numbers, view } = context.selected;
+  const isSaving = command.returns?.includes('SAVE') === true;
+  const test = compileSearch(command.key, numbers, Date.now());
+  // RFC 5182 §2.1: a search that fails leaves nothing saved; until here, `$` was what the one before had found.
+  if (isSaving) numbers.save(new Uint32Array());
+  const { uids, code } = limited(searchScope(command.key, numbers), context);
+  const passed = await findMessages(test, uids, context);
+  const { found, broken: unsorted } = await order(passed.found);
+  const broken = passed.broken ?? unsorted;
+  const chosen = chosenOf(command, found);
+  const highest = withModSeq
+    ? chosen.reduce((max, uid) => Math.max(max, view.flags(uid as Uid)?.modSeq ?? 0), 0)
+    : 0;
+  const results = command.isUid ? found : found.map((uid) => numbers.sequenceOf(uid));
+  context.out.text(searchResponse(command, results, highest));
+  if (broken !== null) throw broken;
+  if (isSaving) numbers.save(Uint32Array.from(chosen).sort());
+  return ok(`${command.name === 'SORT' ? 'Sort' : 'Search'} completed.`, code);
+}
+
+export interface Found {
+  /** UIDs of the messages that pass. */
+  readonly found: readonly number[];
   /** The first message that did not open, which is passed over so that it does not hide the others. */
   readonly broken: IntegrityError | null;
 }

@@ -15,6 +15,7 @@ export function usesMessageNumbers(command: Command): boolean {
     case 'MOVE':
       return !command.isUid;
     case 'SEARCH':
+    case 'SORT':
       return !command.isUid || someKey(command.key, namesNumbers);
     case 'SELECT':
     case 'EXAMINE':

@@ -174,6 +174,30 @@ export interface SearchCommand extends Tagged {
   readonly key: SearchKey;
 }
 
+export type SortKey =
+  | 'ARRIVAL'
+  | 'CC'
+  | 'DATE'
+  | 'FROM'
+  | 'SIZE'
+  | 'SUBJECT'
+  | 'TO'
+  /** RFC 5957. */
+  | 'DISPLAYFROM'
+  | 'DISPLAYTO';
+
+export interface SortCriterion {
+  readonly key: SortKey;
+  readonly isReverse: boolean;
+}
+
+/** RFC 5256 §3; with `returns`, RFC 5267 §3. */
+export interface SortCommand extends Omit<SearchCommand, 'name'> {
+  readonly name: 'SORT';
+  /** The first decides, the next where it does not. */
+  readonly criteria: readonly SortCriterion[];
+}
+
 /** Days from 1970-01-01 to a calendar date (negative before), so that dates compare as integers. */
 export type EpochDay = number;
 
@@ -320,6 +344,7 @@ export type Command =
   | AppendCommand
   | ExpungeCommand
   | SearchCommand
+  | SortCommand
   | FetchCommand
   | UidBatchesCommand
   | StoreCommand

@@ -1,15 +1,26 @@
 /**
- * SEARCH and UID SEARCH. RFC 9051 §6.4.4, §9 `search`; RETURN RFC 4731, RFC 5182, RFC 9394; MODSEQ RFC 7162 §3.1.5; keys RFC 5032,
+ * SEARCH and SORT, by UID too. RFC 9051 §6.4.4, §9 `search`; RFC 5256 §5 `sort`; RETURN RFC 4731, RFC 5182, RFC 9394; MODSEQ RFC 7162 §3.1.5; keys RFC 5032,
  * RFC 8474 §6, RFC 8514 §4.
  */
 import { IMAP_SEARCH_DEPTH, IMAP_SEARCH_KEYS } from '../../limits.ts';
-import type { SearchCommand, SearchKey, SearchReturn } from './ast.ts';
+import type { SearchCommand, SearchKey, SearchReturn, SortCommand, SortCriterion, SortKey } from './ast.ts';
 import { parseDate } from './dates.ts';
 import { type PartialRange, partialRange } from './partial-range.ts';
 import { decodeUtf8 } from './strings.ts';
 import type { Cursor } from './tokens.ts';
 
 const RETURNS: ReadonlySet<string> = new Set<SearchReturn>(['MIN', 'MAX', 'ALL', 'COUNT', 'SAVE', 'PARTIAL']);
+const SORT_KEYS: ReadonlySet<string> = new Set<SortKey>([
+  'ARRIVAL',
+  'CC',
+  'DATE',
+  'FROM',
+  'SIZE',
+  'SUBJECT',
+  'TO',
+  'DISPLAYFROM',
+  'DISPLAYTO',
+]);
 // RFC 9051 §6.4.4: US-ASCII and UTF-8 are what a server must know. All ASCII is UTF-8.
 const CHARSETS: ReadonlySet<string> = new Set(['UTF-8', 'UTF8', 'US-ASCII', 'ASCII']);
 
@@ -41,15 +52,46 @@ export function parseSearch(cursor: Cursor, tag: string, isUid: boolean): Search
   if (cursor.peekKeyword() === 'CHARSET') {
     cursor.take('CHARSET');
     cursor.space();
-    if (!CHARSETS.has(cursor.astring('A charset').toUpperCase())) {
-      cursor.fail('The charset is not supported', 'badcharset');
-    }
+    charset(cursor);
     cursor.space();
   }
+  return { tag, name: 'SEARCH', isUid, returns, partial, key: searchKeys(cursor) };
+}
+
+/** `SORT (REVERSE DATE SUBJECT) UTF-8 ALL`. */
+export function parseSort(cursor: Cursor, tag: string, isUid: boolean): SortCommand {
+  cursor.space();
+  const { returns, partial } = searchReturns(cursor);
+  const criteria = cursor.list('Sort criteria', () => sortCriterion(cursor));
+  if (criteria.length === 0) cursor.fail('The list of sort criteria is empty');
+  cursor.space();
+  charset(cursor);
+  cursor.space();
+  return { tag, name: 'SORT', isUid, returns, partial, criteria, key: searchKeys(cursor) };
+}
+
+function sortCriterion(cursor: Cursor): SortCriterion {
+  const isReverse = cursor.peekKeyword() === 'REVERSE';
+  if (isReverse) {
+    cursor.take('REVERSE');
+    cursor.space();
+  }
+  const key = cursor.keyword('A sort key');
+  return SORT_KEYS.has(key) ? { key: key as SortKey, isReverse } : cursor.fail('Unknown sort key');
+}
+
+function charset(cursor: Cursor): void {
+  if (!CHARSETS.has(cursor.astring('A charset').toUpperCase())) {
+    cursor.fail('The charset is not supported', 'badcharset');
+  }
+}
+
+/** All keys up to the end, which is one AND. */
+function searchKeys(cursor: Cursor): SearchKey {
   const parser = new SearchParser(cursor);
   const keys = [parser.key(0)];
   while (!cursor.isAtEnd) keys.push(parser.key(0));
-  return { tag, name: 'SEARCH', isUid, returns, partial, key: conjunction(keys) };
+  return conjunction(keys);
 }
 
 function searchReturns(cursor: Cursor): Pick<SearchCommand, 'returns' | 'partial'> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import type { Command, FetchItem, SearchKey, Section } from '../../../src/imap/wire/ast.ts';
+import type { Command, FetchItem, SearchKey, Section, SortCriterion } from '../../../src/imap/wire/ast.ts';
 import { CommandError } from '../../../src/imap/wire/command-error.ts';
 import { classifyLiteral, parseCommand } from '../../../src/imap/wire/parser.ts';
 import { printBodySectionName, printSection } from '../../../src/imap/wire/section.ts';
@@ -691,6 +691,47 @@ describe('imap/wire/parser', () => {
       ['COPY MEETING', 'no set'],
       ['EXPUNGE 1', 'EXPUNGE takes no arguments'],
       ['UID EXPUNGE', 'no UIDs'],
+    ]);
+  });
+
+  describe('SORT (RFC 5256 §5)', () => {
+    const sort = (criteria: SortCriterion[], key: SearchKey, rest: object = {}): Untagged<Command> => ({
+      name: 'SORT',
+      isUid: false,
+      returns: null,
+      partial: null,
+      criteria,
+      key,
+      ...rest,
+    });
+    const by = (key: SortCriterion['key'], isReverse = false): SortCriterion => ({ key, isReverse });
+    accepts([
+      [
+        'SORT (SUBJECT) UTF-8 SINCE 1-Feb-1994',
+        sort([by('SUBJECT')], { key: 'SINCE', day: Date.UTC(1994, 1, 1) / 86_400_000 }),
+      ],
+      ['sort (subject reverse date) us-ascii all', sort([by('SUBJECT'), by('DATE', true)], { key: 'ALL' })],
+      [
+        'UID SORT RETURN (COUNT PARTIAL 1:50) (REVERSE ARRIVAL SIZE) UTF-8 UID 4:*',
+        sort(
+          [by('ARRIVAL', true), by('SIZE')],
+          { key: 'UID', set: set('4:*') },
+          { isUid: true, returns: ['COUNT', 'PARTIAL'], partial: { from: 1, to: 50 } },
+        ),
+      ],
+      [
+        'SORT (REVERSE DISPLAYFROM DISPLAYTO) "UTF-8" $',
+        sort([by('DISPLAYFROM', true), by('DISPLAYTO')], { key: 'SEQUENCE', set: SAVED_RESULT }),
+      ],
+    ]);
+    refuses([
+      ['SORT', 'nothing to sort by'],
+      ['SORT () UTF-8 ALL', 'an empty list of criteria'],
+      ['SORT (REVERSE) UTF-8 ALL', 'nothing to reverse'],
+      ['SORT (BCC) UTF-8 ALL', 'an unknown sort key'],
+      ['SORT (DATE) ALL', 'no charset, or no search key', 'badcharset'],
+      ['SORT (DATE) UTF-8', 'no search key'],
+      ['SORT (DATE) KOI8-R ALL', 'another charset', 'badcharset'],
     ]);
   });
 
