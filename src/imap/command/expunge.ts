@@ -13,8 +13,11 @@ export const expunge: CommandSpec<ExpungeCommand> = {
     if (command.set === null) {
       await context.mailbox.expunge(id, null, context.origin);
     } else {
-      const named = numbers.resolve(command.set, true).filter((uid) => isDeleted(view, uid as Uid));
-      const { uids, code } = limited(named, context);
+      const named = numbers.resolve(command.set, true);
+      // Only what is \Deleted counts against the limit; without one, the store looks for that.
+      const chosen =
+        context.messageLimit === null ? named : named.filter((uid) => isDeleted(view, uid as Uid));
+      const { uids, code } = limited(chosen, context);
       if (uids.length > 0) await context.mailbox.expunge(id, Array.from(uids) as Uid[], context.origin);
       return ok('Expunge completed.', code);
     }

@@ -33,9 +33,11 @@ export const fetch: CommandSpec<FetchCommand> = {
     }
     const { uids, code } = limited(found, context);
     context.tellKeywords();
-    // What vanished stands behind the last message too, so that `*` is the last UID given out. `$` holds nothing gone.
+    // What vanished stands behind the last message too, so that `*` is the last UID that the client can know of. `$` holds
+    // nothing that is gone.
     if (command.isVanished && !set.isSaved) {
-      await writeVanished(changedSince!, resolveSequenceSet(set, uidNext - 1), 0, context);
+      const last = Math.max(uidNext - 1, numbers.count === 0 ? 0 : numbers.uidAt(numbers.count));
+      await writeVanished(changedSince!, resolveSequenceSet(set, last), 0, context);
     }
     if (plan.needs === 'digest' || plan.needs === 'octets') await fetchContent(plan, uids, context);
     else await fetchIndex(plan, uids, context);

@@ -37,9 +37,8 @@ export const select: CommandSpec<SelectCommand> = {
 
     context.tellKeywords();
     out.text(`* ${selected.numbers.count} EXISTS\r\n* ${selected.numbers.recentCount} RECENT\r\n`);
-    const firstUnseen = unseen > 0 ? findFirstUnseen(selected) : 0;
-    if (firstUnseen > 0 && !context.isUidOnly)
-      out.text(`* OK [${unseenCode(firstUnseen)}] First unseen.\r\n`);
+    const firstUnseen = unseen > 0 && !context.isUidOnly ? findFirstUnseen(selected) : 0;
+    if (firstUnseen > 0) out.text(`* OK [${unseenCode(firstUnseen)}] First unseen.\r\n`);
     out.text(`* OK [${uidValidityCode(selected.view.uidValidity)}] UIDs valid.\r\n`);
     out.text(`* OK [${uidNextCode(selected.uidNext)}] Predicted next UID.\r\n`);
     out.text(`* OK [${highestModSeqCode(selected.highestModSeq)}] Highest.\r\n`);
