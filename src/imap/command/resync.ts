@@ -49,13 +49,12 @@ export async function writeVanished(
 ): Promise<void> {
   const { out, selected } = context;
   const { view, numbers, uidNext } = selected;
+  const slice = yieldingTo();
   // What is forgotten is answered by all that is not there, which is more than was asked for and never wrong (§3.2.5.2).
   const vanished = view.vanishedSince(modSeq) ?? (matched + 1 < uidNext ? [matched + 1, uidNext - 1] : []);
-  const slice = yieldingTo();
-  for (const response of vanishedResponses(
-    rangesWithout(commonRanges(vanished, within), numbers.all()),
-    true,
-  )) {
+  const untold = rangesWithout(commonRanges(vanished, within), numbers.all());
+  await slice.pause();
+  for (const response of vanishedResponses(untold, true)) {
     out.text(response);
     const wait = out.settle() ?? slice.pause();
     if (wait !== undefined) await wait;
