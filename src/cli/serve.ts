@@ -15,6 +15,7 @@ import { Directory } from '../directory/directory.ts';
 import { Logins } from '../directory/logins.ts';
 import { type Probe, readiness, workingParts } from '../http/readiness.ts';
 import { type ClientSettings, startHttp, startMetricsHttp } from '../http/server.ts';
+import { LoopLoad, type ServerLoad } from '../imap/load.ts';
 import { ImapServer } from '../imap/server.ts';
 import { Keyring } from '../keys/keyring.ts';
 import { ACCOUNT_RETRY_MS, HTTP_PROBE_MS } from '../limits.ts';
@@ -187,9 +188,10 @@ async function listen(
   }
 
   const imapNames = (['imap', 'imaps'] as const).filter((name) => listenerOf(config, name) !== null);
-  const imap = imapServer(config, parts, certificate, logins, log, imapNames);
+  const load = new LoopLoad();
+  const imap = imapServer(config, parts, certificate, logins, load, log, imapNames);
   const imapPorts = await imap.listen();
-  listeners.push(() => imap.close(graceMs));
+  listeners.push(() => imap.close(graceMs).finally(() => load.stop()));
   for (const [index, name] of imapNames.entries()) ports[name] = imapPorts[index]!;
 
   const http = listenerOf(config, 'http');
@@ -313,6 +315,7 @@ function imapServer(
   parts: Parts,
   certificate: Certificate | null,
   logins: Logins,
+  load: ServerLoad,
   log: Logger,
   names: readonly ('imap' | 'imaps')[],
 ): ImapServer {
@@ -338,6 +341,7 @@ function imapServer(
       },
       sealMessage: (source) => sealMessage(source, spool),
       discardSealed,
+      load,
       log: log.child({ part: 'imap' }),
     },
     {
@@ -346,6 +350,7 @@ function imapServer(
       isPlaintextAllowed,
       appendLimitOctets: imap.maxAppendOctets,
       isCompressionOffered: imap.compression,
+      messageLimit: imap.messageLimit,
       maxConnections: imap.maxConnections,
       maxConnectionsPerAddress: imap.maxConnectionsPerAddress,
       maxConnectionsPerUser: imap.maxConnectionsPerUser,

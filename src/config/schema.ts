@@ -136,6 +136,8 @@ export const settingsSchema = z.strictObject({
       .max(LARGEST_MESSAGE_OCTETS)
       .default(IMAP_APPEND_OCTETS),
     compression: z.boolean().default(true),
+    /** RFC 9738 §4: at least 1,000. null: any number. */
+    messageLimit: z.int().min(1_000).nullable().default(null),
     maxConnections: count.default(IMAP_CONNECTIONS),
     maxConnectionsPerAddress: count.default(IMAP_CONNECTIONS_PER_ADDRESS),
     maxConnectionsPerUser: count.default(IMAP_CONNECTIONS_PER_USER),

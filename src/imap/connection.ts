@@ -45,6 +45,7 @@ export interface ConnectionOptions {
   readonly isPlaintextAllowed: boolean;
   readonly appendLimitOctets: number;
   readonly isCompressionOffered: boolean;
+  readonly messageLimit: number | null;
   readonly times: ImapTimes;
   /** The certificate to use now, or null when there is none. */
   secureContext(): SecureContext | null;
@@ -153,6 +154,10 @@ export class Connection implements ClientLink, Output {
 
   claimWaiting(octets: number): () => void {
     return this.#options.claimWaiting(octets);
+  }
+
+  get messageLimit(): number | null {
+    return this.#options.messageLimit;
   }
 
   get keepAliveMs(): number {

@@ -45,6 +45,8 @@ export interface ImapServerOptions {
   readonly appendLimitOctets?: number;
   /** Whether COMPRESS is offered. Default true. */
   readonly isCompressionOffered?: boolean;
+  /** Messages that one command may take (RFC 9738). Default: any number. */
+  readonly messageLimit?: number | null;
   /** Defaults: IMAP_CONNECTIONS, IMAP_CONNECTIONS_PER_ADDRESS, IMAP_CONNECTIONS_PER_USER. */
   readonly maxConnections?: number;
   readonly maxConnectionsPerAddress?: number;
@@ -147,6 +149,7 @@ export class ImapServer {
       isPlaintextAllowed: this.#options.isPlaintextAllowed(remoteAddress),
       appendLimitOctets: this.#options.appendLimitOctets ?? IMAP_APPEND_OCTETS,
       isCompressionOffered: this.#options.isCompressionOffered ?? true,
+      messageLimit: this.#options.messageLimit ?? null,
       times: this.#times,
       secureContext: () => this.#options.secureContext(),
       claimUser: (userId) => this.#claimUser(userId),

@@ -106,6 +106,14 @@ export interface FolderView {
   uids(): Uint32Array;
   /** Current flags of one message, or undefined when it is gone. Needs no key while the view is open. */
   flags(uid: Uid): (MessageFlags & { readonly modSeq: ModSeq }) | undefined;
+  /** UIDs now in the folder whose modseq is greater, ascending; the caller owns them. RFC 7162 §3.1.4.1. */
+  changedSince(modSeq: number): Uint32Array;
+  /**
+   * UIDs that left the folder by changes after `modSeq`, as [first, last, first, last ...], ascending and disjoint. Among
+   * them may be UIDs that left before, or that there never were; never one that is there. RFC 7162 §3.2.
+   * @returns null when the store does not remember that far back: every UID below uidNext that is not there may have left.
+   */
+  vanishedSince(modSeq: number): readonly number[] | null;
   /** Keyword names in use in this folder, for FLAGS and PERMANENTFLAGS. */
   keywords(): readonly string[];
   /**

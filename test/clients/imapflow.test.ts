@@ -55,12 +55,8 @@ describe('imapflow', () => {
   it('compresses its connection without being told to', async () => {
     const lines: string[] = [];
     const log = ({ src, msg }: { src?: string; msg?: string }): void => void lines.push(`${src}: ${msg}`);
-    const other = await openMailbox(server, server.users[0]!, {
-      debug: log,
-      info: log,
-      warn: log,
-      error: log,
-    });
+    const logger = { debug: log, info: log, warn: log, error: log };
+    const other = await openMailbox(server, server.users[0]!, { logger });
     await other.logout();
     assert.ok(lines.some((line) => /^c: \S+ COMPRESS DEFLATE$/.test(line)));
     assert.ok(lines.some((line) => /^s: \S+ OK .*Compression begins/.test(line)));
@@ -185,6 +181,42 @@ describe('imapflow', () => {
       assert.ok(flags.has('\\Flagged'));
     });
     await other.logout();
+  });
+
+  it('is told what vanished and what changed while it was away, and nothing else', async () => {
+    const user = server.users[0]!;
+    const folder = 'Away';
+    await client.mailboxCreate(folder);
+    for (let i = 0; i < 5; i += 1) await client.append(folder, MESSAGE);
+
+    const before = await openMailbox(server, user, { qresync: true });
+    assert.ok(before.enabled.has('QRESYNC'));
+    const { highestModseq, uidValidity, mailboxId } = await before.mailboxOpen(folder);
+    assert.match(mailboxId!, /^F\d+-\d+$/);
+    const told: unknown[] = [];
+    before.on('expunge', ({ uid, vanished, earlier }) => told.push({ uid, vanished, earlier }));
+    assert.ok(await before.messageDelete('3', { uid: true }));
+    assert.deepEqual(told, [{ uid: 3, vanished: true, earlier: false }]);
+    await before.logout();
+
+    await inFolder(folder, async () => {
+      await client.messageMove('1,5', 'Trash', { uid: true });
+      await client.messageFlagsAdd('4', ['\\Flagged'], { uid: true });
+    });
+    const back = await openMailbox(server, user, { qresync: true });
+    const vanished: number[] = [];
+    const flagged: unknown[] = [];
+    back.on('expunge', ({ uid, earlier }) => {
+      assert.equal(earlier, true);
+      vanished.push(uid!);
+    });
+    back.on('flags', ({ uid, flags }) => flagged.push([uid, flags.has('\\Flagged')]));
+    const again = await back.mailboxOpen(folder, { changedSince: highestModseq!, uidValidity });
+    assert.deepEqual(vanished, [1, 3, 5]);
+    assert.deepEqual(flagged, [[4, true]]);
+    assert.equal(again.exists, 2);
+    assert.ok(again.highestModseq! > highestModseq!);
+    await back.logout();
   });
 
   it('is told the quota, and by APPEND that a message goes beyond it', async () => {

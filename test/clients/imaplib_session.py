@@ -21,6 +21,7 @@ good(imap.starttls(ssl.create_default_context(cafile=ca)))
 assert "LOGINDISABLED" not in imap.capabilities and "AUTH=PLAIN" in imap.capabilities, imap.capabilities
 good(imap.authenticate("PLAIN", lambda _: f"\0{address}\0{password}".encode()))
 assert imap.state == "AUTH"
+good(imap.enable("CONDSTORE"))
 
 good(imap.create("Work"))
 good(imap.subscribe("Work"))
@@ -51,6 +52,18 @@ good(imap.store("1:2", "+FLAGS", "(\\Answered Custom)"))
 good(imap.store("2", "-FLAGS.SILENT", "(\\Answered)"))
 assert good(imap.search(None, "KEYWORD", "Custom")) == [b"1 2"]
 assert good(imap.search(None, "ANSWERED")) == [b"1"]
+
+# What imaplib knows only as text: pages of a search, a saved result, object ids, batches.
+good(imap.uid("SEARCH", "RETURN", "(SAVE COUNT PARTIAL -1:-2)", "ALL"))
+esearch = imap.response("ESEARCH")[1][-1]
+assert b"UID" in esearch and b"PARTIAL (-1:-2 2:3)" in esearch and b"COUNT 3" in esearch, esearch
+(first, *_) = good(imap.uid("FETCH", "$", "(EMAILID THREADID SAVEDATE PREVIEW)"))
+first = first[0] + first[1] if isinstance(first, tuple) else first
+assert b"EMAILID (M" in first and b"THREADID NIL" in first and b'SAVEDATE "' in first, first
+imaplib.Commands["UIDBATCHES"] = ("SELECTED",)
+good(imap._simple_command("UIDBATCHES", "500"))
+batches = imap.response("UIDBATCHES")[1][-1]
+assert batches.endswith(b" 3:1"), batches
 
 # COPY to a folder that is not there says TRYCREATE; EXPUNGE removes what is \Deleted and renumbers.
 status, data = imap.copy("1", "Nowhere")

@@ -28,6 +28,9 @@ export class ImapFixture {
   ports: readonly number[] = [];
   /** What opening keys fails with, for users that sign in from now on. */
   leaseError: Error | null = null;
+  /** The same for those that are signed in already. */
+  lockedError: Error | null = null;
+  readonly load = { isBusy: false };
 
   private constructor(store: StoreFixture, options: Partial<ImapServerOptions>) {
     this.store = store;
@@ -41,11 +44,14 @@ export class ImapFixture {
           throw new RefusedError('bad-credentials', 'Wrong user or password.');
         }
         const owner = this.store.owner(user.mailbox, user.quotaOctets);
-        if (this.leaseError === null) return { owner, userId: username };
+        const lease = (): ReturnType<typeof owner.lease> =>
+          this.lockedError === null ? owner.lease() : Promise.reject(this.lockedError);
+        if (this.leaseError === null) return { owner: { ...owner, lease }, userId: username };
         return { owner: { ...owner, lease: () => Promise.reject(this.leaseError) }, userId: username };
       },
       sealMessage: (source) => sealMessage(source, { spoolDirectory: spoolDirectory(this.store.directory) }),
       discardSealed,
+      load: this.load,
       log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
     };
     this.server = new ImapServer(this.dependencies, {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
-import { sentDay } from '../../src/message/date.ts';
+import { sentDay, sentMoment } from '../../src/message/date.ts';
 
 describe('sentDay', () => {
   for (const [value, expected] of [
@@ -30,6 +30,26 @@ describe('sentDay', () => {
   ] as const) {
     it(`reads ${JSON.stringify(value)} as ${expected}`, () => {
       assert.equal(sentDay(value), expected === null ? null : Date.parse(`${expected}T00:00:00Z`));
+    });
+  }
+});
+
+describe('the moment that a Date field names', () => {
+  const rows: readonly [string, string | null][] = [
+    ['Mon, 5 Jan 2026 09:08:07 +0200', '2026-01-05T07:08:07Z'],
+    ['5 Jan 2026 09:08 -0330', '2026-01-05T12:38:00Z'],
+    ['Mon, 5 Jan 2026 23:00:00 EST (comment)', '2026-01-06T04:00:00Z'],
+    ['5 Jan 2026 09:08:07 GMT', '2026-01-05T09:08:07Z'],
+    // RFC 5256 §2.2: a time that cannot be read is midnight, a zone UTC.
+    ['5 Jan 2026', '2026-01-05T00:00:00Z'],
+    ['5 Jan 2026 25:00:00 +0100', '2026-01-05T00:00:00Z'],
+    ['5 Jan 2026 09:08:07 Mars', '2026-01-05T09:08:07Z'],
+    ['yesterday', null],
+    ['', null],
+  ];
+  for (const [value, moment] of rows) {
+    it(`of ${JSON.stringify(value)} is ${moment}`, () => {
+      assert.equal(sentMoment(value), moment === null ? null : Date.parse(moment));
     });
   }
 });

@@ -7,7 +7,13 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { RefusedError } from '../../src/errors.ts';
 import { type FolderId, type MailboxId, type ModSeq, newMailboxId, type Uid } from '../../src/ids.ts';
-import { Flag, type FlagChange, type FolderChange, type Mailbox } from '../../src/store/types.ts';
+import {
+  Flag,
+  type FlagChange,
+  type FolderChange,
+  type FolderView,
+  type Mailbox,
+} from '../../src/store/types.ts';
 import { contents, message, octetsOf, type StoreFixture } from './support.ts';
 
 const uids = (...numbers: number[]): Uid[] => numbers as Uid[];
@@ -431,6 +437,77 @@ export function describeStoreContract(name: string, open: () => Promise<StoreFix
         const tight = await fixture.open(id, 3000);
         await assert.rejects(tight.append(inbox, [items[0]!, large]), refused('over-quota'));
         assert.equal((await contents(mailbox)).length, 2);
+      });
+    });
+
+    describe('what changed since', () => {
+      let view: FolderView;
+
+      beforeEach(async () => {
+        await deliver(...['a', 'b', 'c', 'd', 'e', 'f'].map((subject) => message(subject)));
+        view = await mailbox.openFolder(inbox, () => undefined);
+      });
+
+      const rangesHold = (ranges: readonly number[], uid: number): boolean =>
+        ranges.some((first, at) => at % 2 === 0 && first <= uid && uid <= ranges[at + 1]!);
+
+      const remove = async (...numbers: number[]): Promise<void> => {
+        await mailbox.storeFlags(inbox, uids(...numbers), add(Flag.Deleted));
+        await mailbox.expunge(inbox, uids(...numbers));
+      };
+
+      it('a modseq is told of flags and arrivals', async () => {
+        const { highestModSeq } = view;
+        assert.deepEqual([...view.changedSince(highestModSeq)], []);
+        await mailbox.storeFlags(inbox, uids(2, 5), add(Flag.Seen));
+        await deliver(message('g'));
+        assert.deepEqual([...view.changedSince(highestModSeq)], [2, 5, 7]);
+        assert.deepEqual([...view.changedSince(view.highestModSeq)], []);
+        assert.deepEqual([...view.changedSince(0)], [1, 2, 3, 4, 5, 6, 7]);
+      });
+
+      it('a modseq is told of expunges and moves, after a restart too', async () => {
+        const start = view.highestModSeq;
+        await remove(2, 3);
+        const middle = view.highestModSeq;
+        const trash = (await mailbox.findFolder(['Trash'])).id;
+        await mailbox.move(inbox, uids(5), trash);
+        const end = view.highestModSeq;
+        const look = () => [start, middle, end].map((modSeq) => view.vanishedSince(modSeq));
+        assert.deepEqual(look(), [[2, 3, 5, 5], [5, 5], []]);
+        await reopened();
+        view = await mailbox.openFolder(inbox, () => undefined);
+        assert.deepEqual(look(), [[2, 3, 5, 5], [5, 5], []]);
+        // Whatever order they went in, the ranges are joined.
+        await remove(1, 4);
+        const last = view.vanishedSince(end);
+        assert.ok(last !== null && !rangesHold(last, 6) && rangesHold(last, 1) && rangesHold(last, 4));
+        assert.deepEqual(view.vanishedSince(start), [1, 5]);
+      });
+
+      it('and what is too long ago is not answered wrongly, but not at all', async () => {
+        await fixture.reopen({ vanishedRanges: 4 });
+        mailbox = await fixture.open(id);
+        view = await mailbox.openFolder(inbox, () => undefined);
+        const modSeqs: ModSeq[] = [view.highestModSeq];
+        for (const uid of [2, 4, 6, 1]) {
+          await remove(uid);
+          modSeqs.push(view.highestModSeq);
+        }
+        assert.deepEqual(view.vanishedSince(modSeqs[0]!), [1, 2, 4, 4, 6, 6]);
+        await remove(5);
+        assert.equal(view.vanishedSince(modSeqs[0]!), null);
+        assert.deepEqual(view.vanishedSince(modSeqs[4]!), [5, 5]);
+        // One change that is more than is remembered at all.
+        await deliver(...Array.from({ length: 10 }, (_, i) => message(`more ${i}`)));
+        const before = view.highestModSeq;
+        await remove(7, 9, 11, 13, 15);
+        assert.equal(view.vanishedSince(before), null);
+        assert.deepEqual(view.vanishedSince(view.highestModSeq), []);
+        await fixture.reopen({ vanishedRanges: 4 });
+        mailbox = await fixture.open(id);
+        view = await mailbox.openFolder(inbox, () => undefined);
+        assert.equal(view.vanishedSince(before), null);
       });
     });
 

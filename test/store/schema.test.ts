@@ -48,6 +48,28 @@ describe('the schema of an index', () => {
     assert.deepEqual(readdirSync(scratch), ['index.db']);
   });
 
+  it('of the first version is taken over, with what had vanished', () => {
+    const old = openIndexDatabase(path);
+    old.exec(`DROP TABLE vanished; ALTER TABLE folder DROP COLUMN vanished_low;
+      CREATE TABLE tombstone (folder_id INTEGER NOT NULL, uid INTEGER NOT NULL, modseq INTEGER NOT NULL,
+        PRIMARY KEY (folder_id, uid)) STRICT, WITHOUT ROWID;
+      INSERT INTO tombstone VALUES (1, 7, 30), (1, 8, 20), (2, 7, 10);
+      PRAGMA user_version = 1;`);
+    old.close();
+    const now = openIndexDatabase(path);
+    const rows = now.prepare('SELECT * FROM vanished').all() as Record<string, number>[];
+    assert.deepEqual(
+      rows.map((row) => Object.values(row)),
+      [
+        [1, 20, 8, 8],
+        [1, 30, 7, 7],
+        [2, 10, 7, 7],
+      ],
+    );
+    assert.equal(now.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'tombstone'").get(), undefined);
+    now.close();
+  });
+
   it('is not looked for in a file that is no database: that is damage, a newer version is not', () => {
     writeFileSync(path, Buffer.alloc(8192, 7));
     assert.throws(() => openIndexDatabase(path), isDamage);

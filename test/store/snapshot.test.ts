@@ -30,10 +30,10 @@ describe('a snapshot', () => {
     database.exec('BEGIN');
     database.prepare("INSERT INTO mailbox VALUES ('ab', 'm-cd', 1, 7, 3, 2, 1700000000)").run();
     database
-      .prepare("INSERT INTO folder VALUES (1, 'inbox', ?, 1700000000, ?, 1, 7, ?, 0, 0, 0)")
+      .prepare("INSERT INTO folder VALUES (1, 'inbox', ?, 1700000000, ?, 1, 7, ?, 0, 0, 0, 0)")
       .run(Buffer.from([0, 1, 0xff]), entries + 1, entries);
     database
-      .prepare('INSERT INTO folder VALUES (2, NULL, ?, 1700000001, 1, 1, 7, 0, 0, 0, 0)')
+      .prepare('INSERT INTO folder VALUES (2, NULL, ?, 1700000001, 1, 1, 7, 0, 0, 0, 0, 0)')
       .run(randomBytes(100));
     database.prepare('INSERT INTO subscription VALUES (1, ?)').run(Buffer.alloc(0));
     database.prepare('INSERT INTO keyword VALUES (1, ?)').run(randomBytes(70));

@@ -11,7 +11,7 @@ const ARRIVAL_DEADLINE_MS = 15_000;
 export async function openMailbox(
   server: Letterlock,
   user: LetterlockUser,
-  logger: ImapFlowOptions['logger'] = false,
+  options: Pick<ImapFlowOptions, 'qresync' | 'logger'> = {},
 ): Promise<ImapFlow> {
   const client = new ImapFlow({
     host: server.host,
@@ -19,7 +19,8 @@ export async function openMailbox(
     secure: true,
     auth: { user: user.address, pass: user.password },
     tls: { ca: readFileSync(server.ca) },
-    logger,
+    logger: false,
+    ...options,
   });
   await client.connect();
   return client;

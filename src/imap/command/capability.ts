@@ -20,7 +20,19 @@ const AUTHENTICATED_ONLY = [
   'XLIST',
   'STATUS=SIZE',
   'ESEARCH',
+  'SEARCHRES',
+  'SORT',
+  'SORT=DISPLAY',
+  'ESORT',
+  'WITHIN',
   'CONDSTORE',
+  'QRESYNC',
+  'OBJECTID',
+  'SAVEDATE',
+  'PREVIEW',
+  'PARTIAL',
+  'UIDBATCHES',
+  'UIDONLY',
   'QUOTA',
   'MULTIAPPEND',
   'UTF8=ACCEPT',
@@ -34,12 +46,15 @@ export function announcedCapabilities(
     mayStartTls: boolean;
     mayAuthenticate: boolean;
     appendLimitOctets: number;
+    messageLimit?: number | null;
   },
 ): readonly string[] {
   if (state !== 'not-authenticated') {
-    const announced = [...ALWAYS, ...AUTHENTICATED_ONLY, `APPENDLIMIT=${connection.appendLimitOctets}`];
-    if (connection.mayCompress) announced.push('COMPRESS=DEFLATE');
-    return announced;
+    const { appendLimitOctets, messageLimit = null } = connection;
+    const limits = [`APPENDLIMIT=${appendLimitOctets}`];
+    if (messageLimit !== null) limits.push(`MESSAGELIMIT=${messageLimit}`);
+    if (connection.mayCompress) limits.push('COMPRESS=DEFLATE');
+    return [...ALWAYS, ...AUTHENTICATED_ONLY, ...limits];
   }
   const announced = [...ALWAYS];
   if (connection.mayStartTls && !connection.isSecure) announced.push('STARTTLS');

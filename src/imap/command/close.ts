@@ -6,7 +6,8 @@ export const close: CommandSpec<BareCommand> = {
   states: SELECTED,
   async run(_command, context) {
     const { id, isReadOnly } = context.selected;
-    // No EXPUNGE responses: the client leaves the numbers behind.
+    // No EXPUNGE or VANISHED responses: the client leaves the numbers behind. And no HIGHESTMODSEQ, by which it would
+    // never hear of what it had not been told: with the one it has, it is told all when it comes back.
     if (!isReadOnly) await context.mailbox.expunge(id, null, context.origin);
     await context.closeFolder();
     return ok('Close completed.');

@@ -2,11 +2,12 @@
  * What a command is given, and what it answers. The session (session/session.ts) implements these interfaces; commands
  * know nothing of sockets, reading, or each other.
  */
-import type { FolderId, Uid } from '../../ids.ts';
+import type { FolderId, ModSeq, Uid } from '../../ids.ts';
 import type { SealedMessage } from '../../seal/sealed-message.ts';
 import type { OwnerHandle } from '../../store/handles.ts';
 import type { FolderInfo, FolderView, Mailbox, MailStore } from '../../store/types.ts';
 import type { ImapCounts } from '../counts.ts';
+import type { ServerLoad } from '../load.ts';
 import type { AppendMessage } from '../wire/ast.ts';
 import type { SequenceSet } from '../wire/sequence-set.ts';
 
@@ -68,8 +69,10 @@ export interface MessageNumbers {
   uidAt(sequenceNumber: number): Uid;
   sequenceOf(uid: number): number;
   resolve(set: SequenceSet, isUid: boolean): Uint32Array;
+  save(uids: Uint32Array): void;
   all(): Uint32Array;
   flagsTold(uid: number): void;
+  flagsDue(uid: number): void;
 }
 
 export interface SelectedFolder {
@@ -78,6 +81,11 @@ export interface SelectedFolder {
   readonly isReadOnly: boolean;
   readonly view: FolderView;
   readonly numbers: MessageNumbers;
+  /** As they were when `numbers` was made, which is what SELECT tells; the view's own go on. */
+  readonly uidNext: Uid;
+  readonly highestModSeq: ModSeq;
+  /** As CommandContext.isUidOnly. */
+  readonly isUidOnly: boolean;
 }
 
 /** The messages of an APPEND, still on the wire. Each is announced, then received, before the next is asked for. */
@@ -113,6 +121,7 @@ export interface ImapDependencies {
   sealMessage(source: AsyncIterable<Buffer>): Promise<SealedMessage>;
   /** Removes what was sealed and no mailbox took. */
   discardSealed(message: SealedMessage): Promise<void>;
+  readonly load: ServerLoad;
   readonly log: ImapLog;
 }
 
@@ -151,11 +160,19 @@ export interface CommandContext {
   isCondstore: boolean;
   /** Whether the client enabled UTF8=ACCEPT (RFC 9755): UTF-8 in quoted strings and mailbox names, both ways. */
   isUtf8: boolean;
+  /** Whether the client resynchronizes by UIDs: VANISHED instead of EXPUNGE (RFC 7162 §3.2). Implies isCondstore. */
+  isQresync: boolean;
+  /** Whether the client gave up message numbers (RFC 9586). */
+  isUidOnly: boolean;
+  /** How many messages a command may take (RFC 9738); null for any number. */
+  readonly messageLimit: number | null;
 
   /** Capabilities to announce now. */
   capabilities(): readonly string[];
   /** Enters the authenticated state. @throws RefusedError 'too-many' connections of one user. */
   enter(user: SignedInUser, mailbox: Mailbox): void;
+  /** Whether the mailbox's keys cannot be had now: withdrawn, or the key service is down. False before authentication. */
+  isLocked(): Promise<boolean>;
   /** Enters the selected state. */
   openFolder(info: FolderInfo, isReadOnly: boolean): Promise<SelectedFolder>;
   /** Leaves the selected state, if in it; expunges nothing. */

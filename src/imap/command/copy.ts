@@ -5,6 +5,7 @@ import type { CopyResult } from '../../store/types.ts';
 import type { CopyCommand } from '../wire/ast.ts';
 import { copyUidCode } from '../wire/response-code.ts';
 import { type CommandSpec, no, ok, SELECTED } from './context.ts';
+import { limited } from './message-limit.ts';
 import { writableFolder } from './read-only.ts';
 import { requireTarget } from './target.ts';
 
@@ -13,7 +14,12 @@ export const copy: CommandSpec<CopyCommand> = {
   async run(command, context) {
     const isMove = command.name === 'MOVE';
     const { id, numbers } = isMove ? writableFolder(context) : context.selected;
-    const uids = Array.from(numbers.resolve(command.set, command.isUid)) as Uid[];
+    const named = numbers.resolve(command.set, command.isUid);
+    // RFC 9738 §3.1: all or none, so that no client takes a part of a copy for the whole.
+    if (limited(named, context).code !== undefined) {
+      return no('Too many messages at once.', `MESSAGELIMIT ${context.messageLimit}`);
+    }
+    const uids = Array.from(named) as Uid[];
     const present = uids.filter((uid) => !numbers.isGone(uid));
     // RFC 2180 §4.4.1: numbers that the client still has and others expunged; it must be told, not given a part.
     if (!command.isUid && present.length < uids.length) {

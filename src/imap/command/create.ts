@@ -1,9 +1,11 @@
-/** CREATE, RFC 9051 §6.3.4, with special uses (RFC 6154 §3). */
+/** CREATE, RFC 9051 §6.3.4, with special uses (RFC 6154 §3) and MAILBOXID (RFC 8474 §4.1). */
 import { RefusedError } from '../../errors.ts';
 import type { FolderRole } from '../../store/types.ts';
 import type { CreateCommand } from '../wire/ast.ts';
+import { mailboxIdCode } from '../wire/response-code.ts';
 import { AUTHENTICATED, type CommandSpec, no, ok } from './context.ts';
 import { newPathOf } from './folder-name.ts';
+import { mailboxIdOf } from './object-id.ts';
 import { roleOfAttribute } from './special-use.ts';
 
 export const create: CommandSpec<CreateCommand> = {
@@ -24,7 +26,8 @@ export const create: CommandSpec<CreateCommand> = {
     if (path.length === 1 && path[0] === 'INBOX') {
       throw new RefusedError('already-exists', 'INBOX exists always.');
     }
-    await context.mailbox.createFolder(path, role);
-    return ok('Create completed.');
+    const { id } = await context.mailbox.createFolder(path, role);
+    const { uidValidity } = await context.mailbox.status(id);
+    return ok('Create completed.', mailboxIdCode(mailboxIdOf(id, uidValidity)));
   },
 };

@@ -1,4 +1,7 @@
-/** ENABLE, RFC 5161; CONDSTORE by it, RFC 7162 §3.1; UTF8=ACCEPT, RFC 9755 (which replaces RFC 6855). */
+/**
+ * ENABLE, RFC 5161; CONDSTORE and QRESYNC by it, RFC 7162 §3.1 and §3.2.3; UTF8=ACCEPT, RFC 9755 (which replaces RFC 6855);
+ * UIDONLY, RFC 9586.
+ */
 import { ProtocolError } from '../../errors.ts';
 import type { EnableCommand } from '../wire/ast.ts';
 import { AUTHENTICATED, type CommandContext, type CommandSpec, ok } from './context.ts';
@@ -18,11 +21,18 @@ export const enable: CommandSpec<EnableCommand> = {
 
 /** Switches it on. @returns false when it is on already, or nothing that can be enabled. */
 function enables(capability: string, context: CommandContext): boolean {
-  const { isCondstore, isUtf8 } = context;
+  const { isCondstore, isQresync, isUidOnly, isUtf8 } = context;
   switch (capability) {
     case 'CONDSTORE':
       context.isCondstore = true;
       return !isCondstore;
+    case 'QRESYNC':
+      context.isQresync = true;
+      context.isCondstore = true;
+      return !isQresync;
+    case 'UIDONLY':
+      context.isUidOnly = true;
+      return !isUidOnly;
     case 'UTF8=ACCEPT':
       context.isUtf8 = true;
       return !isUtf8;

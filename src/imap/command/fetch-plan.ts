@@ -1,4 +1,4 @@
-/** What a FETCH asks for, sorted by what it costs. RFC 9051 §6.4.5, RFC 3501 §6.4.5. */
+/** What a FETCH asks for, sorted by what it costs. RFC 9051 §6.4.5, RFC 3501 §6.4.5, RFC 8474, 8514, 8970. */
 import type { OctetRange, SectionSpec } from '../../message/section.ts';
 import type { FetchItem, Section } from '../wire/ast.ts';
 import { printBodySectionName } from '../wire/section.ts';
@@ -14,9 +14,13 @@ export interface OctetsItem {
   readonly partial: { readonly offset: number; readonly length: number } | null;
 }
 
+/** What the index knows of a message. */
+export type IndexItem = 'INTERNALDATE' | 'SAVEDATE' | 'RFC822.SIZE' | 'EMAILID';
+
 export type PlannedItem =
-  | { readonly kind: 'FLAGS' | 'INTERNALDATE' | 'RFC822.SIZE' | 'MODSEQ' }
-  | { readonly kind: 'ENVELOPE' | 'BODY' | 'BODYSTRUCTURE' }
+  | { readonly kind: 'FLAGS' | 'MODSEQ' | 'THREADID' }
+  | { readonly kind: IndexItem }
+  | { readonly kind: 'ENVELOPE' | 'BODY' | 'BODYSTRUCTURE' | 'PREVIEW' }
   | OctetsItem;
 
 export interface FetchPlan {
@@ -52,16 +56,20 @@ export function planFetch(items: readonly FetchItem[], isUid: boolean, withModSe
         break;
       case 'FLAGS':
       case 'MODSEQ':
+      case 'THREADID':
         planned.push({ kind: item.item });
         break;
       case 'INTERNALDATE':
+      case 'SAVEDATE':
       case 'RFC822.SIZE':
+      case 'EMAILID':
         planned.push({ kind: item.item });
         cost = Math.max(cost, 1);
         break;
       case 'ENVELOPE':
       case 'BODY':
       case 'BODYSTRUCTURE':
+      case 'PREVIEW':
         planned.push({ kind: item.item });
         cost = Math.max(cost, 2);
         break;

@@ -1,5 +1,5 @@
 /**
- * One FETCH response. RFC 9051 §7.5.2.
+ * One FETCH response. RFC 9051 §7.5.2; RFC 8474 §5, RFC 8514 §3, RFC 8970 §3.
  *
  * A response is put together before any of it is written, so that a message which does not open leaves no half line
  * behind. Long octets are the exception: they are written frame by frame, and once their length has been promised the
@@ -10,9 +10,18 @@ import { selectFields } from '../../message/header.ts';
 import { locateSection, type OctetRange } from '../../message/section.ts';
 import type { MessageSummary, StoredMessage } from '../../store/types.ts';
 import { printDateTime } from '../wire/dates.ts';
+import { printString } from '../wire/printer.ts';
 import type { Output, SelectedFolder } from './context.ts';
-import { type FetchPlan, type OctetsItem, type PlannedItem, partialRange } from './fetch-plan.ts';
+import {
+  type FetchPlan,
+  type IndexItem,
+  type OctetsItem,
+  type PlannedItem,
+  partialRange,
+} from './fetch-plan.ts';
 import { printFlags } from './flags.ts';
+import { emailIdOf } from './object-id.ts';
+import { fetchHead } from './uid-only.ts';
 
 /** A response that cannot be finished: the connection must be closed, without another octet. */
 export class BrokenLiteral extends Error {
@@ -46,17 +55,20 @@ export function indexResponse(
       case 'MODSEQ':
         items += `MODSEQ (${flags.modSeq})`;
         break;
-      case 'INTERNALDATE':
-        items += `INTERNALDATE ${printDateTime(summary!.internalDate)}`;
+      case 'THREADID':
+        items += 'THREADID NIL';
         break;
+      case 'INTERNALDATE':
+      case 'SAVEDATE':
       case 'RFC822.SIZE':
-        items += `RFC822.SIZE ${summary!.sizeOctets}`;
+      case 'EMAILID':
+        items += indexValue(item.kind, summary!);
         break;
       default:
         throw new Error(`${item.kind} is not in the index`);
     }
   }
-  return `* ${number} FETCH (${items})\r\n`;
+  return `${fetchHead(selected, number, uid)}${items})\r\n`;
 }
 
 /**
@@ -75,7 +87,7 @@ export async function writeResponse(
   const { uid } = message;
   const number = selected.numbers.sequenceOf(uid);
   if (number === 0 || selected.view.flags(uid) === undefined) return false;
-  const draft = new Draft(out, `* ${number} FETCH (`);
+  const draft = new Draft(out, fetchHead(selected, number, uid));
   try {
     if (plan.withUid) draft.item(`UID ${uid}`);
     for (const item of plan.items) {
@@ -143,6 +155,21 @@ class Draft {
   }
 }
 
+function indexValue(kind: IndexItem, summary: MessageSummary): string {
+  switch (kind) {
+    case 'INTERNALDATE':
+      return `INTERNALDATE ${printDateTime(summary.internalDate)}`;
+    case 'SAVEDATE':
+      return `SAVEDATE ${printDateTime(summary.saveDate)}`;
+    case 'RFC822.SIZE':
+      return `RFC822.SIZE ${summary.sizeOctets}`;
+    case 'EMAILID':
+      return `EMAILID (${emailIdOf(summary)})`;
+    default:
+      return kind satisfies never;
+  }
+}
+
 async function value(
   item: Exclude<PlannedItem, OctetsItem>,
   message: StoredMessage,
@@ -155,10 +182,15 @@ async function value(
       return `BODY ${(await message.digest()).body}`;
     case 'BODYSTRUCTURE':
       return `BODYSTRUCTURE ${(await message.digest()).bodyStructure}`;
+    case 'PREVIEW':
+      return `PREVIEW ${printString((await message.digest()).preview)}`;
+    case 'THREADID':
+      return 'THREADID NIL';
     case 'INTERNALDATE':
-      return `INTERNALDATE ${printDateTime(message.internalDate)}`;
+    case 'SAVEDATE':
     case 'RFC822.SIZE':
-      return `RFC822.SIZE ${message.sizeOctets}`;
+    case 'EMAILID':
+      return indexValue(item.kind, message);
     case 'FLAGS': {
       // Not the message's own: \Seen may have been set since it was read.
       const flags = selected.view.flags(message.uid);

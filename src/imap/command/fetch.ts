@@ -1,28 +1,44 @@
-/** FETCH, RFC 9051 §6.4.5; CHANGEDSINCE, RFC 7162 §3.1.4.1. */
+/** FETCH, RFC 9051 §6.4.5; CHANGEDSINCE and VANISHED, RFC 7162 §3.1.4.1 and §3.2.6; PARTIAL, RFC 9394 §3.3. */
 import { IntegrityError, ProtocolError, UnavailableError } from '../../errors.ts';
 import type { Uid } from '../../ids.ts';
 import { IMAP_SEEN_BATCH } from '../../limits.ts';
 import { Flag } from '../../store/types.ts';
 import { yieldingTo } from '../../yielding.ts';
 import type { FetchCommand } from '../wire/ast.ts';
+import { pageOf } from '../wire/partial-range.ts';
+import { commonNumbers, resolveSequenceSet } from '../wire/sequence-set.ts';
 import { type CommandContext, type CommandSpec, no, ok, SELECTED } from './context.ts';
 import { type FetchPlan, planFetch } from './fetch-plan.ts';
 import { indexResponse, writeResponse } from './fetch-response.ts';
+import { limited } from './message-limit.ts';
+import { writeVanished } from './resync.ts';
 
 export const fetch: CommandSpec<FetchCommand> = {
   states: SELECTED,
   mayExpunge: (command) => command.isUid,
   async run(command, context) {
-    if (command.isVanished) throw new ProtocolError('QRESYNC is not offered.');
-    const { numbers, view } = context.selected;
-    const plan = planFetch(command.items, command.isUid, command.changedSince !== null);
-    if (plan.withModSeq) context.isCondstore = true;
-    let uids = numbers.resolve(command.set, command.isUid);
-    const { changedSince } = command;
-    if (changedSince !== null) {
-      uids = uids.filter((uid) => (view.flags(uid as Uid)?.modSeq ?? 0) > changedSince);
+    const { numbers, view, uidNext } = context.selected;
+    const { changedSince, set } = command;
+    if (command.isVanished && !(context.isQresync && command.isUid && changedSince !== null)) {
+      throw new ProtocolError('VANISHED goes with UID FETCH, CHANGEDSINCE, and QRESYNC enabled.');
     }
+    const withUid = command.isUid && !context.isUidOnly;
+    const plan = planFetch(command.items, withUid, command.changedSince !== null);
+    if (plan.withModSeq) context.isCondstore = true;
+    let found = numbers.resolve(set, command.isUid);
+    if (changedSince !== null) found = commonNumbers(found, view.changedSince(changedSince));
+    if (command.partial !== null) {
+      const { start, end } = pageOf(command.partial, found.length);
+      found = found.subarray(start, end);
+    }
+    const { uids, code } = limited(found, context);
     context.tellKeywords();
+    // What vanished stands behind the last message too, so that `*` is the last UID that the client can know of. `$` holds
+    // nothing that is gone.
+    if (command.isVanished && !set.isSaved) {
+      const last = Math.max(uidNext - 1, numbers.count === 0 ? 0 : numbers.uidAt(numbers.count));
+      await writeVanished(changedSince!, resolveSequenceSet(set, last), 0, context);
+    }
     if (plan.needs === 'digest' || plan.needs === 'octets') await fetchContent(plan, uids, context);
     else await fetchIndex(plan, uids, context);
 
@@ -30,7 +46,7 @@ export const fetch: CommandSpec<FetchCommand> = {
     if (!command.isUid && uids.some((uid) => view.flags(uid as Uid) === undefined)) {
       return no('Some messages were expunged meanwhile.', 'EXPUNGEISSUED');
     }
-    return ok('Fetch completed.');
+    return ok('Fetch completed.', code);
   },
 };
 
@@ -68,24 +84,30 @@ async function fetchContent(plan: FetchPlan, uids: Uint32Array, context: Command
   for (let from = 0; from < uids.length; from += step) {
     const batch = Array.from(uids.subarray(from, from + step)) as Uid[];
     const seen = setsSeen ? await setSeen(batch, context) : new Set<Uid>();
-    for await (const message of context.mailbox.messages(selected.id, batch, want)) {
-      const tellFlags = seen.has(message.uid) ? { withModSeq: context.isCondstore } : null;
-      try {
-        await writeResponse(plan, message, selected, out, tellFlags);
-      } catch (error) {
-        if (!(error instanceof IntegrityError)) throw error;
-        // Of a message that was expunged while it was read, nothing is left, and rightly so.
-        if (selected.view.flags(message.uid) !== undefined) broken ??= error;
+    try {
+      for await (const message of context.mailbox.messages(selected.id, batch, want)) {
+        const tellFlags = seen.has(message.uid) ? { withModSeq: context.isCondstore } : null;
+        try {
+          await writeResponse(plan, message, selected, out, tellFlags);
+          seen.delete(message.uid);
+        } catch (error) {
+          if (!(error instanceof IntegrityError)) throw error;
+          // Of a message that was expunged while it was read, nothing is left, and rightly so.
+          if (selected.view.flags(message.uid) !== undefined) broken ??= error;
+        }
+        const wait = out.settle() ?? slice.pause();
+        if (wait !== undefined) await wait;
       }
-      const wait = out.settle() ?? slice.pause();
-      if (wait !== undefined) await wait;
+    } finally {
+      // Of messages that did not open \Seen is set all the same, and the client is to know.
+      for (const uid of seen) selected.numbers.flagsDue(uid);
     }
   }
   if (broken !== null) throw broken;
 }
 
 /** Sets \Seen where it is not set. @returns the messages that it was set on. */
-async function setSeen(uids: readonly Uid[], context: CommandContext): Promise<ReadonlySet<Uid>> {
+async function setSeen(uids: readonly Uid[], context: CommandContext): Promise<Set<Uid>> {
   const { id, view } = context.selected;
   const unseen = uids.filter((uid) => ((view.flags(uid)?.system ?? Flag.Seen) & Flag.Seen) === 0);
   if (unseen.length === 0) return new Set();

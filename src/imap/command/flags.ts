@@ -2,6 +2,7 @@
 import { ProtocolError } from '../../errors.ts';
 import { Flag, type MessageFlags } from '../../store/types.ts';
 import type { SelectedFolder } from './context.ts';
+import { fetchHead } from './uid-only.ts';
 
 const NAMES: readonly (readonly [string, number])[] = [
   ['\\Answered', Flag.Answered],
@@ -61,11 +62,11 @@ export function flagsResponse(selected: SelectedFolder, uid: number, options: Fl
   const flags = selected.view.flags(uid as Parameters<typeof selected.view.flags>[0]);
   if (number === 0 || flags === undefined) return '';
   const items: string[] = [];
-  if (options.withUid) items.push(`UID ${uid}`);
+  if (options.withUid && !selected.isUidOnly) items.push(`UID ${uid}`);
   if (options.withFlags !== false) {
     items.push(printFlags(flags.system, flags.keywords, selected.numbers.isRecent(uid)));
     selected.numbers.flagsTold(uid);
   }
   if (options.withModSeq) items.push(`MODSEQ (${flags.modSeq})`);
-  return `* ${number} FETCH (${items.join(' ')})\r\n`;
+  return `${fetchHead(selected, number, uid)}${items.join(' ')})\r\n`;
 }

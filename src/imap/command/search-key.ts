@@ -1,5 +1,5 @@
 /**
- * SEARCH keys as tests on a message. RFC 9051 §6.4.4.
+ * SEARCH keys as tests on a message. RFC 9051 §6.4.4; RFC 5032, RFC 8474 §6, RFC 8514 §4.
  *
  * Each test knows two ways: `quick`, from what the open folder and its index hold, which may answer "cannot say" (null);
  * and `full`, with the message opened. So a search opens only what cheaper keys leave in doubt.
@@ -8,9 +8,10 @@ import { sentDay } from '../../message/date.ts';
 import { casemap } from '../../message/text.ts';
 import type { MessageFlags, MessageSummary } from '../../store/types.ts';
 import type { SearchKey } from '../wire/ast.ts';
-import { rangesContain, resolveSequenceSet } from '../wire/sequence-set.ts';
+import { rangesContain, resolveSequenceSet, type SequenceSet } from '../wire/sequence-set.ts';
 import type { MessageNumbers } from './context.ts';
 import { systemFlagBit } from './flags.ts';
+import { emailIdOf } from './object-id.ts';
 import type { SearchedMessage } from './searched-message.ts';
 
 const DAY_MS = 86_400_000;
@@ -33,22 +34,26 @@ export interface SearchTest {
   full(candidate: Candidate, message: SearchedMessage): Promise<boolean>;
 }
 
-export function compileSearch(key: SearchKey, numbers: MessageNumbers): SearchTest {
+/** @param now For keys that count from the present, in milliseconds. */
+export function compileSearch(key: SearchKey, numbers: MessageNumbers, now: number): SearchTest {
+  const compile = (operand: SearchKey): SearchTest => compileSearch(operand, numbers, now);
   const { count } = numbers;
   switch (key.key) {
     case 'ALL':
       return quickTest(() => true);
     case 'AND':
-      return all(key.keys.map((operand) => compileSearch(operand, numbers)));
+      return all(key.keys.map(compile));
     case 'OR':
-      return either(compileSearch(key.left, numbers), compileSearch(key.right, numbers));
+      return either(compile(key.left), compile(key.right));
     case 'NOT':
-      return not(compileSearch(key.operand, numbers));
+      return not(compile(key.operand));
     case 'SEQUENCE': {
+      if (key.set.isSaved) return savedTest(key.set, numbers);
       const ranges = resolveSequenceSet(key.set, count);
       return quickTest(({ number }) => rangesContain(ranges, number));
     }
     case 'UID': {
+      if (key.set.isSaved) return savedTest(key.set, numbers);
       const ranges = resolveSequenceSet(key.set, count === 0 ? 0 : numbers.uidAt(count));
       return quickTest(({ uid }) => rangesContain(ranges, uid));
     }
@@ -60,13 +65,28 @@ export function compileSearch(key: SearchKey, numbers: MessageNumbers): SearchTe
       return indexTest(({ sizeOctets }) => sizeOctets > key.sizeOctets);
     case 'SMALLER':
       return indexTest(({ sizeOctets }) => sizeOctets < key.sizeOctets);
-    // The internal date is shown in UTC, so that its day is the day in UTC.
+    // Dates are shown in UTC, so that their day is the day in UTC.
     case 'BEFORE':
-      return indexTest(({ internalDate }) => Math.floor(internalDate.getTime() / DAY_MS) < key.day);
+      return indexTest(({ internalDate }) => dayOf(internalDate) < key.day);
     case 'ON':
-      return indexTest(({ internalDate }) => Math.floor(internalDate.getTime() / DAY_MS) === key.day);
+      return indexTest(({ internalDate }) => dayOf(internalDate) === key.day);
     case 'SINCE':
-      return indexTest(({ internalDate }) => Math.floor(internalDate.getTime() / DAY_MS) >= key.day);
+      return indexTest(({ internalDate }) => dayOf(internalDate) >= key.day);
+    case 'SAVEDBEFORE':
+      return indexTest(({ saveDate }) => dayOf(saveDate) < key.day);
+    case 'SAVEDON':
+      return indexTest(({ saveDate }) => dayOf(saveDate) === key.day);
+    case 'SAVEDSINCE':
+      return indexTest(({ saveDate }) => dayOf(saveDate) >= key.day);
+    case 'OLDER':
+      return indexTest(({ internalDate }) => internalDate.getTime() <= now - key.seconds * 1000);
+    case 'YOUNGER':
+      return indexTest(({ internalDate }) => internalDate.getTime() >= now - key.seconds * 1000);
+    case 'EMAILID':
+      return indexTest((summary) => emailIdOf(summary) === key.id);
+    // RFC 8474 §6: without threads, none has that id.
+    case 'THREADID':
+      return quickTest(() => false);
     case 'SENTBEFORE':
       return sentTest((day) => day < key.day);
     case 'SENTON':
@@ -90,6 +110,13 @@ export function compileSearch(key: SearchKey, numbers: MessageNumbers): SearchTe
     default:
       return key satisfies never;
   }
+}
+
+const dayOf = (date: Date): number => Math.floor(date.getTime() / DAY_MS);
+
+function savedTest(set: SequenceSet, numbers: MessageNumbers): SearchTest {
+  const saved = new Set(numbers.resolve(set, true));
+  return quickTest(({ uid }) => saved.has(uid));
 }
 
 function quickTest(test: (candidate: Candidate) => boolean): SearchTest {

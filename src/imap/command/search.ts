@@ -1,80 +1,65 @@
-/** SEARCH, RFC 3501 §6.4.4; RETURN options (ESEARCH), RFC 4731; MODSEQ, RFC 7162 §3.1.5 and §3.1.6. */
-import { IntegrityError, ProtocolError } from '../../errors.ts';
+/** SEARCH, RFC 3501 §6.4.4; SAVE, RFC 5182; MODSEQ, RFC 7162 §3.1.5 and §3.1.6. */
+import { IntegrityError } from '../../errors.ts';
 import type { Uid } from '../../ids.ts';
 import { yieldingTo } from '../../yielding.ts';
-import type { SearchCommand, SearchKey } from '../wire/ast.ts';
-import { printString } from '../wire/printer.ts';
-import { printSequenceSet, sequenceSetOf } from '../wire/sequence-set.ts';
-import { type CommandContext, type CommandSpec, ok, SELECTED } from './context.ts';
+import type { SearchCommand, SortCommand } from '../wire/ast.ts';
+import { someKey } from '../wire/search-keys.ts';
+import { type CommandContext, type CommandSpec, type Completion, ok, SELECTED } from './context.ts';
+import { limited, searchScope } from './message-limit.ts';
 import { type Candidate, compileSearch, type SearchTest } from './search-key.ts';
+import { chosenOf, searchResponse } from './search-response.ts';
 import { SearchedMessage } from './searched-message.ts';
 
 export const search: CommandSpec<SearchCommand> = {
   states: SELECTED,
   mayExpunge: (command) => command.isUid,
-  async run(command, context) {
-    if (command.returns?.includes('SAVE')) throw new ProtocolError('SEARCHRES is not offered.');
-    const withModSeq = mentionsModSeq(command.key);
-    if (withModSeq) context.isCondstore = true;
-    const { numbers, view } = context.selected;
-    const { found, broken } = await findMessages(compileSearch(command.key, numbers), context);
-    const results = command.isUid ? found : found.map((uid) => numbers.sequenceOf(uid));
-    const highest = withModSeq
-      ? told(found, command.returns).reduce(
-          (max, uid) => Math.max(max, view.flags(uid as Uid)?.modSeq ?? 0),
-          0,
-        )
-      : 0;
-    context.out.text(
-      command.returns === null
-        ? searchResponse(results, highest)
-        : esearchResponse(command, results, highest),
-    );
-    if (broken !== null) throw broken;
-    return ok('Search completed.');
-  },
+  run: (command, context) => answerSearch(command, context, async (found) => ({ found, broken: null })),
 };
 
-/** The messages whose modseq counts: with MIN and MAX alone, only these (RFC 7162 §3.1.10). */
-function told(found: readonly number[], returns: SearchCommand['returns']): readonly number[] {
-  if (returns === null || returns.includes('ALL') || returns.includes('COUNT')) return found;
-  return [
-    ...(returns.includes('MIN') ? found.slice(0, 1) : []),
-    ...(returns.includes('MAX') ? found.slice(-1) : []),
-  ];
+/**
+ * Answers a SEARCH, or a SORT.
+ * @param order Brings what was found into the order of the answer; leaves out what is gone, or does not open.
+ */
+export async function answerSearch(
+  command: SearchCommand | SortCommand,
+  context: CommandContext,
+  order: (found: readonly number[]) => Promise<Found>,
+): Promise<Completion> {
+  const withModSeq = someKey(command.key, ({ key }) => key === 'MODSEQ');
+  if (withModSeq) context.isCondstore = true;
+  const { numbers, view } = context.selected;
+  const isSaving = command.returns?.includes('SAVE') === true;
+  const test = compileSearch(command.key, numbers, Date.now());
+  // RFC 5182 §2.1: a search that fails leaves nothing saved; until here, `$` was what the one before had found.
+  if (isSaving) numbers.save(new Uint32Array());
+  const { uids, code } = limited(searchScope(command.key, numbers), context);
+  const passed = await findMessages(test, uids, context);
+  const { found, broken: unsorted } = await order(passed.found);
+  const broken = passed.broken ?? unsorted;
+  const chosen = chosenOf(command, found);
+  const highest = withModSeq
+    ? chosen.reduce((max, uid) => Math.max(max, view.flags(uid as Uid)?.modSeq ?? 0), 0)
+    : 0;
+  const results = command.isUid ? found : found.map((uid) => numbers.sequenceOf(uid));
+  context.out.text(searchResponse(command, results, highest));
+  if (broken !== null) throw broken;
+  if (isSaving) numbers.save(Uint32Array.from(chosen).sort());
+  return ok(`${command.name === 'SORT' ? 'Sort' : 'Search'} completed.`, code);
 }
 
-function searchResponse(results: readonly number[], highestModSeq: number): string {
-  const numbers = results.length === 0 ? '' : ` ${results.join(' ')}`;
-  return `* SEARCH${numbers}${highestModSeq > 0 ? ` (MODSEQ ${highestModSeq})` : ''}\r\n`;
-}
-
-/** RFC 4731 §3.1: without a match, MIN, MAX and ALL are left out. */
-function esearchResponse(command: SearchCommand, results: readonly number[], highestModSeq: number): string {
-  let text = `* ESEARCH (TAG ${printString(command.tag)})${command.isUid ? ' UID' : ''}`;
-  for (const option of command.returns ?? []) {
-    if (option === 'COUNT') text += ` COUNT ${results.length}`;
-    else if (results.length === 0) continue;
-    else if (option === 'MIN') text += ` MIN ${results[0]}`;
-    else if (option === 'MAX') text += ` MAX ${results.at(-1)}`;
-    else if (option === 'ALL') text += ` ALL ${printSequenceSet(sequenceSetOf(results))}`;
-  }
-  return `${text}${highestModSeq > 0 ? ` MODSEQ ${highestModSeq}` : ''}\r\n`;
-}
-
-interface Found {
-  /** UIDs of the messages that pass, ascending. */
-  readonly found: number[];
+export interface Found {
+  /** UIDs of the messages that pass. */
+  readonly found: readonly number[];
   /** The first message that did not open, which is passed over so that it does not hide the others. */
   readonly broken: IntegrityError | null;
 }
 
-async function findMessages(test: SearchTest, context: CommandContext): Promise<Found> {
+async function findMessages(test: SearchTest, scope: Uint32Array, context: CommandContext): Promise<Found> {
   const { selected, mailbox, out } = context;
   const found: number[] = [];
   const doubtful = new Map<number, Candidate>();
   const slice = yieldingTo();
-  for (const candidate of candidates(test.needsIndex, context)) {
+  for (const candidate of candidates(test.needsIndex, scope, context)) {
     const answer = test.quick(candidate);
     if (answer === true) found.push(candidate.uid);
     else if (answer === null) doubtful.set(candidate.uid, candidate);
@@ -98,10 +83,9 @@ async function findMessages(test: SearchTest, context: CommandContext): Promise<
   return { found: found.sort((a, b) => a - b), broken };
 }
 
-/** The messages that the client knows and that are there still. */
-function* candidates(needsIndex: boolean, context: CommandContext): Iterable<Candidate> {
+/** The messages of those that are there still. */
+function* candidates(needsIndex: boolean, known: Uint32Array, context: CommandContext): Iterable<Candidate> {
   const { numbers, view, id } = context.selected;
-  const known = numbers.all();
   if (!needsIndex) {
     for (const uid of known) {
       const flags = view.flags(uid as Uid);
@@ -113,20 +97,5 @@ function* candidates(needsIndex: boolean, context: CommandContext): Iterable<Can
     const flags = view.flags(summary.uid);
     if (flags === undefined) continue;
     yield { uid: summary.uid, number: numbers.sequenceOf(summary.uid), flags, summary };
-  }
-}
-
-function mentionsModSeq(key: SearchKey): boolean {
-  switch (key.key) {
-    case 'MODSEQ':
-      return true;
-    case 'AND':
-      return key.keys.some(mentionsModSeq);
-    case 'OR':
-      return mentionsModSeq(key.left) || mentionsModSeq(key.right);
-    case 'NOT':
-      return mentionsModSeq(key.operand);
-    default:
-      return false;
   }
 }

@@ -1,10 +1,14 @@
-/** STATUS, RFC 9051 §6.3.11; SIZE, RFC 8438; APPENDLIMIT, RFC 7889 §3; HIGHESTMODSEQ, RFC 7162 §3.1.7. */
-import { ProtocolError, RefusedError } from '../../errors.ts';
+/**
+ * STATUS, RFC 9051 §6.3.11; SIZE, RFC 8438; APPENDLIMIT, RFC 7889 §3; HIGHESTMODSEQ, RFC 7162 §3.1.7; MAILBOXID,
+ * RFC 8474 §4.3.
+ */
+import { RefusedError } from '../../errors.ts';
 import type { FolderInfo, FolderStatus } from '../../store/types.ts';
 import type { StatusCommand, StatusItem } from '../wire/ast.ts';
 import { printMailbox } from '../wire/printer.ts';
 import { AUTHENTICATED, type CommandContext, type CommandSpec, ok } from './context.ts';
 import { nameOf, pathOf } from './folder-name.ts';
+import { mailboxIdOf } from './object-id.ts';
 
 export const status: CommandSpec<StatusCommand> = {
   states: AUTHENTICATED,
@@ -25,11 +29,16 @@ export async function writeStatus(
   // RFC 7162 §3.1: asking for it enables.
   if (items.includes('HIGHESTMODSEQ')) context.isCondstore = true;
   const found = await context.mailbox.status(info.id);
-  const values = items.map((item) => `${item} ${statusValue(item, found, context)}`);
+  const values = items.map((item) => `${item} ${statusValue(item, info, found, context)}`);
   context.out.text(`* STATUS ${printMailbox(nameOf(info.path), context.isUtf8)} (${values.join(' ')})\r\n`);
 }
 
-function statusValue(item: StatusItem, found: FolderStatus, context: CommandContext): number {
+function statusValue(
+  item: StatusItem,
+  info: FolderInfo,
+  found: FolderStatus,
+  context: CommandContext,
+): number | string {
   switch (item) {
     case 'MESSAGES':
       return found.messages;
@@ -50,7 +59,7 @@ function statusValue(item: StatusItem, found: FolderStatus, context: CommandCont
     case 'APPENDLIMIT':
       return context.appendLimitOctets;
     case 'MAILBOXID':
-      throw new ProtocolError('MAILBOXID is not offered.');
+      return `(${mailboxIdOf(info.id, found.uidValidity)})`;
     default:
       return item satisfies never;
   }

@@ -6,6 +6,7 @@ import type { StoreCommand } from '../wire/ast.ts';
 import { modifiedCode } from '../wire/response-code.ts';
 import { type CommandContext, type CommandSpec, no, ok, SELECTED } from './context.ts';
 import { flagsResponse, parseFlags } from './flags.ts';
+import { limited } from './message-limit.ts';
 import { writableFolder } from './read-only.ts';
 
 export const store: CommandSpec<StoreCommand> = {
@@ -14,7 +15,8 @@ export const store: CommandSpec<StoreCommand> = {
   async run(command, context) {
     const { id, numbers } = writableFolder(context);
     const flags = parseFlags(command.flags);
-    const uids = Array.from(numbers.resolve(command.set, command.isUid)) as Uid[];
+    const { uids: taken, code } = limited(numbers.resolve(command.set, command.isUid), context);
+    const uids = Array.from(taken) as Uid[];
     if (command.unchangedSince !== null) context.isCondstore = true;
     const change: FlagChange = {
       operation: command.operation,
@@ -34,7 +36,8 @@ export const store: CommandSpec<StoreCommand> = {
     if (!command.isUid && missing.length > 0) {
       return no('Some messages were expunged meanwhile.', modifiedResult ?? 'EXPUNGEISSUED');
     }
-    return ok('Store completed.', modifiedResult);
+    if (code !== undefined && modifiedResult !== undefined) context.out.text(`* OK [${code}] Not all.\r\n`);
+    return ok('Store completed.', modifiedResult ?? code);
   },
 };
 

@@ -24,10 +24,12 @@ import { getquota, getquotaroot, setquota } from './quota.ts';
 import { rename } from './rename.ts';
 import { search } from './search.ts';
 import { select } from './select.ts';
+import { sort } from './sort.ts';
 import { starttls } from './starttls.ts';
 import { status } from './status.ts';
 import { store } from './store.ts';
 import { subscribe, unsubscribe } from './subscribe.ts';
+import { uidBatches } from './uid-batches.ts';
 
 /** The member of Command that has the name; several names may share one. */
 type CommandNamed<N extends CommandName> = Command extends infer C
@@ -70,10 +72,12 @@ const TABLE: CommandTable = {
   SEARCH: search,
   SELECT: select,
   SETQUOTA: setquota,
+  SORT: sort,
   STARTTLS: starttls,
   STATUS: status,
   STORE: store,
   SUBSCRIBE: subscribe,
+  UIDBATCHES: uidBatches,
   UNSELECT: unselect,
   UNSUBSCRIBE: unsubscribe,
   XLIST: lsub,

@@ -5,9 +5,10 @@
  * in at any time, wait in the view, and go out before a tagged reply, or at once in IDLE.
  */
 
-import { RefusedError } from '../../errors.ts';
-import type { FolderId } from '../../ids.ts';
+import { ProtocolError, RefusedError, UnavailableError } from '../../errors.ts';
+import type { FolderId, ModSeq } from '../../ids.ts';
 import { IMAP_BAD_COMMANDS, IMAP_FAILED_LOGINS, IMAP_PREAUTH_BAD_COMMANDS } from '../../limits.ts';
+import type { OwnerHandle } from '../../store/handles.ts';
 import type { FolderChange, FolderInfo, Mailbox } from '../../store/types.ts';
 import { yieldingTo } from '../../yielding.ts';
 import { announcedCapabilities } from '../command/capability.ts';
@@ -24,9 +25,12 @@ import type {
 import { BrokenLiteral } from '../command/fetch-response.ts';
 import { flagsResponse, SYSTEM_FLAGS } from '../command/flags.ts';
 import { commandSpec } from '../command/table.ts';
+import { usesMessageNumbers } from '../command/uid-only.ts';
 import type { Command } from '../wire/ast.ts';
 import { printContinuation, printFlagList, printStatusResponse } from '../wire/printer.ts';
-import { capabilityCode, permanentFlagsCode } from '../wire/response-code.ts';
+import { capabilityCode, highestModSeqCode, permanentFlagsCode } from '../wire/response-code.ts';
+import { rangesOf } from '../wire/sequence-set.ts';
+import { vanishedResponses } from '../wire/vanished.ts';
 import { ConnectionEnd } from './connection-end.ts';
 import { type ErrorReply, errorReply } from './error-reply.ts';
 import { ClientView } from './view.ts';
@@ -41,6 +45,7 @@ export interface ClientLink {
   readonly mayStartTls: boolean;
   readonly mayAuthenticate: boolean;
   readonly appendLimitOctets: number;
+  readonly messageLimit: number | null;
   readonly keepAliveMs: number;
   /** As CommandContext has it. */
   claimWaiting(octets: number): () => void;
@@ -63,6 +68,8 @@ interface Selection extends SelectedFolder {
   readonly claimedBelow: number;
   /** Keywords that the client was told in FLAGS; -1 before the first time. */
   keywordsTold: number;
+  /** A QRESYNC client that comes back with it misses nothing. */
+  safeModSeq: ModSeq;
   isGone: boolean;
 }
 
@@ -72,9 +79,12 @@ export class Session implements CommandContext {
   isCondstore = false;
   isUtf8 = false;
   incoming: IncomingMessages | null = null;
+  isQresync = false;
+  isUidOnly = false;
   readonly #link: ClientLink;
   #state: SessionState = 'not-authenticated';
   #mailbox: Mailbox | null = null;
+  #owner: OwnerHandle | null = null;
   #releaseUser: (() => void) | null = null;
   #selection: Selection | null = null;
   #badCommands = 0;
@@ -112,6 +122,9 @@ export class Session implements CommandContext {
     const spec = commandSpec(command);
     if (spec === null) return bad('That command is not offered.');
     if (!spec.states.includes(this.#state)) return bad(`${command.name} is not allowed now.`);
+    if (this.isUidOnly && usesMessageNumbers(command)) {
+      return { ...bad('Message numbers were given up.'), code: 'UIDREQUIRED' };
+    }
     let completion: Completion | ErrorReply;
     this.incoming = incoming;
     try {
@@ -123,11 +136,16 @@ export class Session implements CommandContext {
       this.incoming = null;
     }
     await this.#writeUpdates(spec.mayExpunge?.(command) ?? true);
-    return completion;
+    return this.#withModSeq(completion);
   }
 
   /** Answers what could not be framed or parsed. @param tag Null when it has none. */
   reject(tag: string | null, error: unknown): AfterReply {
+    // RFC 5182 §2.1: a SEARCH answered NO empties `$`. Whether this one had SAVE is not known any more; after an empty
+    // `$`, commands do nothing, after a stale one the wrong thing.
+    if (error instanceof ProtocolError && error.code === 'badcharset') {
+      this.#selection?.numbers.save(new Uint32Array());
+    }
     return this.#reply(tag, this.#failed(error, null));
   }
 
@@ -143,6 +161,7 @@ export class Session implements CommandContext {
     await this.closeFolder();
     this.#mailbox?.close();
     this.#mailbox = null;
+    this.#owner = null;
     this.#releaseUser?.();
     this.#releaseUser = null;
   }
@@ -177,6 +196,10 @@ export class Session implements CommandContext {
     return this.#link.claimWaiting(octets);
   }
 
+  get messageLimit(): number | null {
+    return this.isUidOnly ? this.#link.messageLimit : null;
+  }
+
   get mailbox(): Mailbox {
     if (this.#mailbox === null) throw new Error('no mailbox before authentication');
     return this.#mailbox;
@@ -198,7 +221,18 @@ export class Session implements CommandContext {
   enter(user: SignedInUser, mailbox: Mailbox): void {
     this.#releaseUser = this.#link.authenticated(user.userId);
     this.#mailbox = mailbox;
+    this.#owner = user.owner;
     this.#state = 'authenticated';
+  }
+
+  async isLocked(): Promise<boolean> {
+    try {
+      await this.#owner?.lease();
+      return false;
+    } catch (error) {
+      if (error instanceof RefusedError || error instanceof UnavailableError) return true;
+      throw error;
+    }
   }
 
   async openFolder(info: FolderInfo, isReadOnly: boolean): Promise<SelectedFolder> {
@@ -207,6 +241,7 @@ export class Session implements CommandContext {
       // Before the view's snapshot is taken, below, the change is in the snapshot.
       if (selection !== null) this.#changed(selection, change);
     });
+    const isUidOnly = (): boolean => this.isUidOnly;
     try {
       const recentFrom = await view.recentFrom(!isReadOnly);
       // From the snapshot on, no await: nothing may come between it and the view.
@@ -215,8 +250,14 @@ export class Session implements CommandContext {
         isReadOnly,
         view,
         numbers: new ClientView(view.uids(), recentFrom, this.origin),
+        uidNext: view.uidNext,
+        highestModSeq: view.highestModSeq,
+        get isUidOnly() {
+          return isUidOnly();
+        },
         claimedBelow: view.uidNext,
         keywordsTold: -1,
+        safeModSeq: view.highestModSeq,
         isGone: false,
       };
     } catch (error) {
@@ -312,11 +353,15 @@ export class Session implements CommandContext {
   async #writeUpdates(mayExpunge: boolean): Promise<void> {
     const selection = this.#selection;
     if (selection === null || selection.isGone || !selection.numbers.hasUpdates) return;
-    const { expunged, exists, changed } = selection.numbers.takeUpdates(mayExpunge);
-    let text = '';
-    for (const number of expunged) text += `* ${number} EXPUNGE\r\n`;
-    if (exists !== null) text += `* ${exists} EXISTS\r\n* ${selection.numbers.recentCount} RECENT\r\n`;
-    this.out.text(text);
+    const { expunged, vanished, exists, changed } = selection.numbers.takeUpdates(mayExpunge);
+    if (this.isQresync || this.isUidOnly) {
+      for (const response of vanishedResponses(rangesOf(vanished), false)) this.out.text(response);
+    } else {
+      for (const number of expunged) this.out.text(`* ${number} EXPUNGE\r\n`);
+    }
+    if (exists !== null) {
+      this.out.text(`* ${exists} EXISTS\r\n* ${selection.numbers.recentCount} RECENT\r\n`);
+    }
     if (changed.length === 0) return;
     this.tellKeywords();
     const slice = yieldingTo();
@@ -328,6 +373,25 @@ export class Session implements CommandContext {
   }
 
   // --- Replies ---
+
+  /**
+   * Tells a QRESYNC client the modseq to come back with, when it is another than before; and in any case while it is not
+   * told of all, since MODSEQ items may have shown it greater ones than those of the expunges that wait (RFC 7162
+   * §3.2; erratum 1810 of RFC 5162).
+   */
+  #withModSeq(completion: Completion | ErrorReply): Completion | ErrorReply {
+    const selection = this.#selection;
+    if (!this.isQresync || selection === null || selection.isGone) return completion;
+    if (!selection.numbers.hasUpdates) {
+      const { highestModSeq } = selection.view;
+      if (highestModSeq === selection.safeModSeq) return completion;
+      selection.safeModSeq = highestModSeq;
+    }
+    const code = highestModSeqCode(selection.safeModSeq);
+    if (completion.condition === 'OK' && completion.code === undefined) return { ...completion, code };
+    if (completion.condition !== 'BYE') this.out.text(`* OK [${code}] Highest.\r\n`);
+    return completion;
+  }
 
   #failed(error: unknown, command: string | null): ErrorReply {
     const reply = errorReply(error);

@@ -16,13 +16,15 @@ import { hasStar, largestNumber, resolveSequenceSet, type SequenceSet } from '..
 export interface ViewUpdates {
   /** Message numbers for EXPUNGE, descending, so that each is right when its response arrives. */
   readonly expunged: readonly number[];
+  /** The same by UID, ascending, for VANISHED (RFC 7162 §3.2.10). */
+  readonly vanished: readonly number[];
   /** The new number of messages when some arrived, else null. */
   readonly exists: number | null;
   /** Messages whose flags someone else changed. They exist, unless they were expunged since. */
   readonly changed: readonly Uid[];
 }
 
-const NOTHING: ViewUpdates = { expunged: [], exists: null, changed: [] };
+const NOTHING: ViewUpdates = { expunged: [], vanished: [], exists: null, changed: [] };
 
 export class ClientView implements MessageNumbers {
   /** Announced UIDs, then those that arrived since; ascending. Only [0, #length) counts. */
@@ -34,6 +36,8 @@ export class ClientView implements MessageNumbers {
   readonly #gone = new Set<number>();
   /** Announced, and their flags changed by someone else. */
   readonly #changed = new Set<number>();
+  /** What `$` stands for, ascending; UIDs that the client no longer knows among them. */
+  #saved: Uint32Array = new Uint32Array();
   /** Where the last look-up ended: commands go through messages in order. */
   #hint = 0;
   readonly #origin: unknown;
@@ -98,6 +102,7 @@ export class ClientView implements MessageNumbers {
    *   exist are passed over.
    */
   resolve(set: SequenceSet, isUid: boolean): Uint32Array {
+    if (set.isSaved) return this.#saved.filter((uid) => this.#isAnnounced(uid));
     const count = this.#announced;
     if (!isUid && (largestNumber(set) > count || (count === 0 && hasStar(set)))) {
       throw new ProtocolError('There is no message of that number.');
@@ -113,6 +118,11 @@ export class ClientView implements MessageNumbers {
       from = end;
     }
     return joined(spans);
+  }
+
+  /** What `$` stands for from now on (RFC 5182 §2.1). @param uids Ascending; the view takes them over. */
+  save(uids: Uint32Array): void {
+    this.#saved = uids;
   }
 
   /** All UIDs that the client knows; the caller owns the array. */
@@ -132,7 +142,7 @@ export class ClientView implements MessageNumbers {
       case 'flags':
         if (change.origin === this.#origin) break;
         for (const uid of change.uids) {
-          if (this.#isAnnounced(uid) && !this.#gone.has(uid)) this.#changed.add(uid);
+          this.flagsDue(uid);
         }
         break;
       default:
@@ -155,6 +165,11 @@ export class ClientView implements MessageNumbers {
     if (dropped.size > 0) this.#length = compact(this.#uids, this.#announced, this.#length, dropped, null);
   }
 
+  /** The flags were changed by this session's own doing, and the client could not be sent them. */
+  flagsDue(uid: number): void {
+    if (this.#isAnnounced(uid) && !this.#gone.has(uid)) this.#changed.add(uid);
+  }
+
   /** The client has just been sent the message's current flags. */
   flagsTold(uid: number): void {
     if (this.#changed.size > 0) this.#changed.delete(uid);
@@ -168,9 +183,10 @@ export class ClientView implements MessageNumbers {
   takeUpdates(mayExpunge: boolean): ViewUpdates {
     if (!this.hasUpdates) return NOTHING;
     const expunged: number[] = [];
+    const vanished: number[] = [];
     if (mayExpunge && this.#gone.size > 0) {
       const announced = this.#announced;
-      this.#length = compact(this.#uids, 0, this.#length, this.#gone, expunged);
+      this.#length = compact(this.#uids, 0, this.#length, this.#gone, { numbers: expunged, uids: vanished });
       this.#announced = announced - expunged.length;
       this.#gone.clear();
       this.#hint = 0;
@@ -182,7 +198,7 @@ export class ClientView implements MessageNumbers {
       this.#announced = this.#length;
       exists = this.#announced;
     }
-    return { expunged, exists, changed };
+    return { expunged, vanished, exists, changed };
   }
 
   #takeChanged(): Uid[] {
@@ -225,21 +241,22 @@ export class ClientView implements MessageNumbers {
 }
 
 /**
- * Removes `dropped` from [start, length) in one pass and returns the new length. Their numbers (from 1) before the
- * pass are pushed to `numbers`, ascending.
+ * Removes `dropped` from [start, length) in one pass and returns the new length. They and their numbers (from
+ * 1) before the pass are pushed to `removed`, ascending.
  */
 function compact(
   uids: Uint32Array,
   start: number,
   length: number,
   dropped: ReadonlySet<number>,
-  numbers: number[] | null,
+  removed: { readonly numbers: number[]; readonly uids: number[] } | null,
 ): number {
   let to = start;
   for (let from = start; from < length; from += 1) {
     const uid = uids[from]!;
     if (dropped.has(uid)) {
-      numbers?.push(from + 1);
+      removed?.numbers.push(from + 1);
+      removed?.uids.push(uid);
       continue;
     }
     uids[to] = uid;

@@ -5,6 +5,7 @@
  * Two kinds of text: a `string` here is decoded Unicode unless its comment says "latin1", in which case it holds one
  * character an octet, exactly as the client sent it.
  */
+import type { PartialRange } from './partial-range.ts';
 import type { SequenceSet } from './sequence-set.ts';
 
 /** A mailbox name argument. `name` is decoded Unicode (INBOX in any case is 'INBOX'); `raw` is latin1, as sent. */
@@ -164,15 +165,41 @@ export interface ExpungeCommand extends Tagged {
   readonly set: SequenceSet | null;
 }
 
-export type SearchReturn = 'MIN' | 'MAX' | 'ALL' | 'COUNT' | 'SAVE';
+export type SearchReturn = 'MIN' | 'MAX' | 'ALL' | 'COUNT' | 'SAVE' | 'PARTIAL';
 
 export interface SearchCommand extends Tagged {
   readonly name: 'SEARCH';
   readonly isUid: boolean;
   /** RFC 9051 §6.4.4 (ESEARCH). Null: an old SEARCH response is due. `RETURN ()` is ['ALL']. */
   readonly returns: readonly SearchReturn[] | null;
+  /** The page that PARTIAL asks for (RFC 9394 §3.1); null without it. */
+  readonly partial: PartialRange | null;
   /** Keys side by side at the top are one AND. */
   readonly key: SearchKey;
+}
+
+export type SortKey =
+  | 'ARRIVAL'
+  | 'CC'
+  | 'DATE'
+  | 'FROM'
+  | 'SIZE'
+  | 'SUBJECT'
+  | 'TO'
+  /** RFC 5957. */
+  | 'DISPLAYFROM'
+  | 'DISPLAYTO';
+
+export interface SortCriterion {
+  readonly key: SortKey;
+  readonly isReverse: boolean;
+}
+
+/** RFC 5256 §3; with `returns`, RFC 5267 §3. */
+export interface SortCommand extends Omit<SearchCommand, 'name'> {
+  readonly name: 'SORT';
+  /** The first decides, the next where it does not. */
+  readonly criteria: readonly SortCriterion[];
 }
 
 /** Days from 1970-01-01 to a calendar date (negative before), so that dates compare as integers. */
@@ -198,6 +225,12 @@ export type SearchKey =
   | { readonly key: 'LARGER' | 'SMALLER'; readonly sizeOctets: number }
   | { readonly key: 'BEFORE' | 'ON' | 'SINCE'; readonly day: EpochDay }
   | { readonly key: 'SENTBEFORE' | 'SENTON' | 'SENTSINCE'; readonly day: EpochDay }
+  /** RFC 8514 §4. */
+  | { readonly key: 'SAVEDBEFORE' | 'SAVEDON' | 'SAVEDSINCE'; readonly day: EpochDay }
+  /** RFC 5032. */
+  | { readonly key: 'OLDER' | 'YOUNGER'; readonly seconds: number }
+  /** RFC 8474 §6. */
+  | { readonly key: 'EMAILID' | 'THREADID'; readonly id: string }
   /** RFC 7162 §3.1.5; an entry name is accepted and ignored, as all our flags share one modseq. */
   | { readonly key: 'MODSEQ'; readonly modSeq: number };
 
@@ -236,7 +269,12 @@ export type FetchItem =
         | 'RFC822.SIZE'
         | 'RFC822.HEADER'
         | 'RFC822.TEXT'
-        | 'MODSEQ';
+        | 'MODSEQ'
+        | 'EMAILID'
+        | 'THREADID'
+        | 'SAVEDATE'
+        /** RFC 8970; LAZY is taken and changes nothing, since every preview is at hand. */
+        | 'PREVIEW';
     }
   | BodySectionItem;
 
@@ -249,6 +287,16 @@ export interface FetchCommand extends Tagged {
   /** RFC 7162 §3.1.4.1 and §3.2.6. */
   readonly changedSince: number | null;
   readonly isVanished: boolean;
+  /** RFC 9394 §3.3; only with UID FETCH. */
+  readonly partial: PartialRange | null;
+}
+
+/** RFC 10022 §3.1. The first batch holds the messages with the largest UIDs. */
+export interface UidBatchesCommand extends Tagged {
+  readonly name: 'UIDBATCHES';
+  readonly size: number;
+  /** The batches wanted, from 1; null for all. */
+  readonly batches: { readonly from: number; readonly to: number } | null;
 }
 
 export interface StoreCommand extends Tagged {
@@ -300,7 +348,9 @@ export type Command =
   | AppendCommand
   | ExpungeCommand
   | SearchCommand
+  | SortCommand
   | FetchCommand
+  | UidBatchesCommand
   | StoreCommand
   | CopyCommand
   | GetQuotaCommand

@@ -1,5 +1,9 @@
-/** FETCH and UID FETCH. RFC 9051 §6.4.5, §9 `fetch`; modifiers RFC 7162 §3.1.4, §3.2.6. */
-import type { BodySectionItem, FetchCommand, FetchItem, Partial, Section } from './ast.ts';
+/**
+ * FETCH and UID FETCH, and UIDBATCHES, which prepares them. RFC 9051 §6.4.5, §9 `fetch`; modifiers RFC 7162 §3.1.4, §3.2.6, RFC 9394 §3.3; items RFC 8474 §5, RFC 8514 §3,
+ * RFC 8970 §3.
+ */
+import type { BodySectionItem, FetchCommand, FetchItem, Partial, Section, UidBatchesCommand } from './ast.ts';
+import { type PartialRange, partialRange } from './partial-range.ts';
 import { printBodySectionName } from './section.ts';
 import type { Cursor } from './tokens.ts';
 
@@ -24,6 +28,10 @@ const PLAIN_ITEMS: ReadonlySet<string> = new Set<PlainItem>([
   'RFC822.HEADER',
   'RFC822.TEXT',
   'MODSEQ',
+  'EMAILID',
+  'THREADID',
+  'SAVEDATE',
+  'PREVIEW',
 ]);
 
 // RFC 5322 §3.6.8 ftext. What the client asks for is printed back inside the response item's name.
@@ -31,11 +39,12 @@ const FIELD_NAME = /^[\x21-\x39\x3b-\x7e]+$/;
 
 export function parseFetch(cursor: Cursor, tag: string, isUid: boolean): FetchCommand {
   cursor.space();
-  const set = cursor.sequenceSet();
+  const set = cursor.messageSet();
   cursor.space();
   const items = fetchItems(cursor);
   let changedSince: number | null = null;
   let isVanished = false;
+  let page: PartialRange | null = null;
   if (!cursor.isAtEnd) {
     cursor.list('FETCH modifiers', () => {
       const modifier = cursor.keyword('A FETCH modifier');
@@ -44,13 +53,28 @@ export function parseFetch(cursor: Cursor, tag: string, isUid: boolean): FetchCo
         changedSince = cursor.number64('CHANGEDSINCE');
       } else if (modifier === 'VANISHED') {
         isVanished = true;
+      } else if (modifier === 'PARTIAL' && isUid && page === null) {
+        cursor.space();
+        page = partialRange(cursor);
       } else {
         cursor.fail('Unknown FETCH modifier');
       }
     });
     cursor.end();
   }
-  return { tag, name: 'FETCH', isUid, set, items, changedSince, isVanished };
+  return { tag, name: 'FETCH', isUid, set, items, changedSince, isVanished, partial: page };
+}
+
+/** RFC 10022 §3.1: `UIDBATCHES 2000 10:20`. */
+export function parseUidBatches(cursor: Cursor, tag: string): UidBatchesCommand {
+  cursor.space();
+  const size = cursor.nonZero('The size of a batch');
+  if (cursor.isAtEnd) return { tag, name: 'UIDBATCHES', size, batches: null };
+  const from = cursor.nonZero('A batch');
+  cursor.expect(':');
+  const to = cursor.nonZero('A batch');
+  cursor.end();
+  return { tag, name: 'UIDBATCHES', size, batches: { from, to } };
 }
 
 function fetchItems(cursor: Cursor): FetchItem[] {
@@ -70,6 +94,8 @@ function fetchItem(cursor: Cursor, name: string): FetchItem {
     return { item: 'BODY[]', section: parsed, partial: partial(cursor), isPeek: name === 'BODY.PEEK' };
   }
   if (!PLAIN_ITEMS.has(name)) cursor.fail('Unknown FETCH item');
+  // The only modifier there is; what else stands in parentheses are FETCH modifiers.
+  if (name === 'PREVIEW') cursor.take(' (LAZY)');
   return { item: name as PlainItem };
 }
 

@@ -3,6 +3,7 @@
  * CONDSTORE and QRESYNC RFC 7162 §3.1.8, §3.2.5; USE RFC 6154 §3.
  */
 import type { CreateCommand, MailboxCommand, QresyncParameter, RenameCommand, SelectCommand } from './ast.ts';
+import { hasStar, lengthOf, type SequenceSet } from './sequence-set.ts';
 import { mailboxArgument } from './strings.ts';
 import type { Cursor } from './tokens.ts';
 
@@ -94,18 +95,26 @@ function qresync(cursor: Cursor): QresyncParameter {
   let knownUids: QresyncParameter['knownUids'] = null;
   let match: QresyncParameter['match'] = null;
   if (cursor.peek() !== ')' && cursor.peek() !== '(') {
-    knownUids = cursor.sequenceSet('A set of UIDs');
+    knownUids = setOfKnown(cursor);
     cursor.skipSpaces();
   }
   if (cursor.take('(')) {
     cursor.skipSpaces();
-    const sequenceNumbers = cursor.sequenceSet();
+    const sequenceNumbers = setOfKnown(cursor);
     cursor.space();
-    match = { sequenceNumbers, uids: cursor.sequenceSet('A set of UIDs') };
+    const uids = setOfKnown(cursor);
+    if (lengthOf(uids) !== lengthOf(sequenceNumbers)) cursor.fail('Each message number needs its UID');
+    match = { sequenceNumbers, uids };
     cursor.skipSpaces();
     cursor.expect(')');
     cursor.skipSpaces();
   }
   cursor.expect(')');
   return { uidValidity, modSeq, knownUids, match };
+}
+
+/** RFC 7162 §3.2.5: what a client knows has no `*` in it. */
+function setOfKnown(cursor: Cursor): SequenceSet {
+  const set = cursor.sequenceSet('A set of known numbers');
+  return hasStar(set) ? cursor.fail('A set of known numbers holds "*"') : set;
 }

@@ -1,11 +1,26 @@
-/** SEARCH and UID SEARCH. RFC 9051 §6.4.4, §9 `search`; RETURN RFC 4731; MODSEQ RFC 7162 §3.1.5. */
+/**
+ * SEARCH and SORT, by UID too. RFC 9051 §6.4.4, §9 `search`; RFC 5256 §5 `sort`; RETURN RFC 4731, RFC 5182, RFC 9394; MODSEQ RFC 7162 §3.1.5; keys RFC 5032,
+ * RFC 8474 §6, RFC 8514 §4.
+ */
 import { IMAP_SEARCH_DEPTH, IMAP_SEARCH_KEYS } from '../../limits.ts';
-import type { SearchCommand, SearchKey, SearchReturn } from './ast.ts';
+import type { SearchCommand, SearchKey, SearchReturn, SortCommand, SortCriterion, SortKey } from './ast.ts';
 import { parseDate } from './dates.ts';
+import { type PartialRange, partialRange } from './partial-range.ts';
 import type { Cursor } from './tokens.ts';
 import { decodeUtf8 } from './utf8.ts';
 
-const RETURNS: ReadonlySet<string> = new Set<SearchReturn>(['MIN', 'MAX', 'ALL', 'COUNT', 'SAVE']);
+const RETURNS: ReadonlySet<string> = new Set<SearchReturn>(['MIN', 'MAX', 'ALL', 'COUNT', 'SAVE', 'PARTIAL']);
+const SORT_KEYS: ReadonlySet<string> = new Set<SortKey>([
+  'ARRIVAL',
+  'CC',
+  'DATE',
+  'FROM',
+  'SIZE',
+  'SUBJECT',
+  'TO',
+  'DISPLAYFROM',
+  'DISPLAYTO',
+]);
 // RFC 9051 §6.4.4: US-ASCII and UTF-8 are what a server must know. All ASCII is UTF-8.
 const CHARSETS: ReadonlySet<string> = new Set(['UTF-8', 'UTF8', 'US-ASCII', 'ASCII']);
 
@@ -27,37 +42,78 @@ const FLAG_KEYS: ReadonlyMap<string, SearchKey> = new Map<string, SearchKey>([
   ['OLD', flagKey('\\Recent', false)],
   ['NEW', { key: 'AND', keys: [flagKey('\\Recent', true), flagKey('\\Seen', false)] }],
   ['ALL', { key: 'ALL' }],
+  // RFC 8514 §4.4: every message has a save date.
+  ['SAVEDATESUPPORTED', { key: 'ALL' }],
 ]);
 
 export function parseSearch(cursor: Cursor, tag: string, isUid: boolean, isUtf8: boolean): SearchCommand {
   cursor.space();
-  const returns = searchReturns(cursor);
+  const { returns, partial } = searchReturns(cursor);
   if (cursor.peekKeyword() === 'CHARSET') {
     // RFC 9755 §3: everything is UTF-8 then, and a second word on it could only contradict.
     if (isUtf8) cursor.fail('CHARSET is not allowed after ENABLE UTF8=ACCEPT');
     cursor.take('CHARSET');
     cursor.space();
-    if (!CHARSETS.has(cursor.astring('A charset').toUpperCase())) {
-      cursor.fail('The charset is not supported', 'badcharset');
-    }
+    charset(cursor);
     cursor.space();
   }
+  return { tag, name: 'SEARCH', isUid, returns, partial, key: searchKeys(cursor) };
+}
+
+/** `SORT (REVERSE DATE SUBJECT) UTF-8 ALL`. */
+export function parseSort(cursor: Cursor, tag: string, isUid: boolean): SortCommand {
+  cursor.space();
+  const { returns, partial } = searchReturns(cursor);
+  const criteria = cursor.list('Sort criteria', () => sortCriterion(cursor));
+  if (criteria.length === 0) cursor.fail('The list of sort criteria is empty');
+  cursor.space();
+  charset(cursor);
+  cursor.space();
+  return { tag, name: 'SORT', isUid, returns, partial, criteria, key: searchKeys(cursor) };
+}
+
+function sortCriterion(cursor: Cursor): SortCriterion {
+  const isReverse = cursor.peekKeyword() === 'REVERSE';
+  if (isReverse) {
+    cursor.take('REVERSE');
+    cursor.space();
+  }
+  const key = cursor.keyword('A sort key');
+  return SORT_KEYS.has(key) ? { key: key as SortKey, isReverse } : cursor.fail('Unknown sort key');
+}
+
+function charset(cursor: Cursor): void {
+  if (!CHARSETS.has(cursor.astring('A charset').toUpperCase())) {
+    cursor.fail('The charset is not supported', 'badcharset');
+  }
+}
+
+/** All keys up to the end, which is one AND. */
+function searchKeys(cursor: Cursor): SearchKey {
   const parser = new SearchParser(cursor);
   const keys = [parser.key(0)];
   while (!cursor.isAtEnd) keys.push(parser.key(0));
-  return { tag, name: 'SEARCH', isUid, returns, key: conjunction(keys) };
+  return conjunction(keys);
 }
 
-function searchReturns(cursor: Cursor): SearchReturn[] | null {
-  if (cursor.peekKeyword() !== 'RETURN') return null;
+function searchReturns(cursor: Cursor): Pick<SearchCommand, 'returns' | 'partial'> {
+  if (cursor.peekKeyword() !== 'RETURN') return { returns: null, partial: null };
   cursor.take('RETURN');
   cursor.space();
+  let partial: PartialRange | null = null;
   const options = cursor.list('RETURN options', () => {
     const option = cursor.keyword('A RETURN option');
+    if (option === 'PARTIAL') {
+      if (partial !== null) cursor.fail('PARTIAL is given twice');
+      cursor.space();
+      partial = partialRange(cursor);
+    }
     return RETURNS.has(option) ? (option as SearchReturn) : cursor.fail('Unknown RETURN option');
   });
   cursor.space();
-  return options.length === 0 ? ['ALL'] : [...new Set(options)];
+  // RFC 9394 §3.1: a page, or all.
+  if (partial !== null && options.includes('ALL')) cursor.fail('PARTIAL and ALL exclude each other');
+  return { returns: options.length === 0 ? ['ALL'] : [...new Set(options)], partial };
 }
 
 function conjunction(keys: readonly SearchKey[]): SearchKey {
@@ -83,8 +139,9 @@ class SearchParser {
       const keys = cursor.list('Search keys', () => this.key(depth + 1));
       return keys.length === 0 ? cursor.fail('A list of search keys is empty') : conjunction(keys);
     }
-    if (next === '*' || (next >= '0' && next <= '9')) return { key: 'SEQUENCE', set: cursor.sequenceSet() };
-    if (next === '$') cursor.fail('Saved search results are not supported');
+    if (next === '*' || next === '$' || (next >= '0' && next <= '9')) {
+      return { key: 'SEQUENCE', set: cursor.messageSet() };
+    }
     const name = cursor.keyword('A search key');
     const flag = FLAG_KEYS.get(name);
     if (flag !== undefined) return flag;
@@ -103,7 +160,7 @@ class SearchParser {
         return { key: 'OR', left, right: this.key(depth + 1) };
       }
       case 'UID':
-        return { key: 'UID', set: cursor.sequenceSet('A set of UIDs') };
+        return { key: 'UID', set: cursor.messageSet('A set of UIDs') };
       case 'BCC':
       case 'CC':
       case 'FROM':
@@ -129,10 +186,19 @@ class SearchParser {
       case 'SENTBEFORE':
       case 'SENTON':
       case 'SENTSINCE':
+      case 'SAVEDBEFORE':
+      case 'SAVEDON':
+      case 'SAVEDSINCE':
         return {
           key: name,
           day: parseDate(cursor.astring('A date')) ?? cursor.fail('The date is not valid'),
         };
+      case 'OLDER':
+      case 'YOUNGER':
+        return { key: name, seconds: cursor.nonZero(name) };
+      case 'EMAILID':
+      case 'THREADID':
+        return { key: name, id: cursor.astring('An object id') };
       case 'MODSEQ':
         return { key: name, modSeq: this.#modSeq() };
       default:

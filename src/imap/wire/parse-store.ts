@@ -9,7 +9,7 @@ const STORE_ITEM = /^([+-]?)FLAGS(\.SILENT)?$/;
 /** RFC 9051 §6.4.6; UNCHANGEDSINCE RFC 7162 §3.1.3. */
 export function parseStore(cursor: Cursor, tag: string, isUid: boolean): StoreCommand {
   cursor.space();
-  const set = cursor.sequenceSet();
+  const set = cursor.messageSet();
   cursor.space();
   let unchangedSince: number | null = null;
   if (cursor.peek() === '(') {
@@ -45,7 +45,7 @@ export function parseCopy(
   isUtf8: boolean,
 ): CopyCommand {
   cursor.space();
-  const set = cursor.sequenceSet();
+  const set = cursor.messageSet();
   cursor.space();
   const mailbox = mailboxArgument(cursor, isUtf8);
   cursor.end();
@@ -55,7 +55,7 @@ export function parseCopy(
 /** EXPUNGE takes no arguments; UID EXPUNGE (RFC 4315 §2.1) takes UIDs. */
 export function parseExpunge(cursor: Cursor, tag: string, isUid: boolean): ExpungeCommand {
   if (isUid) cursor.space();
-  const set = isUid ? cursor.sequenceSet('A set of UIDs') : null;
+  const set = isUid ? cursor.messageSet('A set of UIDs') : null;
   cursor.end();
   return { tag, name: 'EXPUNGE', set };
 }

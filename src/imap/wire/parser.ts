@@ -15,10 +15,10 @@ import {
   parseSetQuota,
 } from './parse-account.ts';
 import { parseAppend, parseAppendPrefix } from './parse-append.ts';
-import { parseFetch } from './parse-fetch.ts';
+import { parseFetch, parseUidBatches } from './parse-fetch.ts';
 import { parseList, parseLsub, parseStatus } from './parse-list.ts';
 import { parseCreate, parseMailboxCommand, parseRename, parseSelect } from './parse-mailbox.ts';
-import { parseSearch } from './parse-search.ts';
+import { parseSearch, parseSort } from './parse-search.ts';
 import { parseCopy, parseExpunge, parseStore } from './parse-store.ts';
 import type { FramedCommand } from './reader.ts';
 import { Cursor } from './tokens.ts';
@@ -68,6 +68,7 @@ const COMMANDS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
   ['APPEND', (cursor, tag, { isUtf8 }) => parseAppend(cursor, tag, isUtf8)],
   ['EXPUNGE', (cursor, tag) => parseExpunge(cursor, tag, false)],
   ['SEARCH', (cursor, tag, { isUtf8 }) => parseSearch(cursor, tag, false, isUtf8)],
+  ['SORT', (cursor, tag) => parseSort(cursor, tag, false)],
   ['FETCH', (cursor, tag) => parseFetch(cursor, tag, false)],
   ['STORE', (cursor, tag) => parseStore(cursor, tag, false)],
   ['COPY', (cursor, tag, { isUtf8 }) => parseCopy(cursor, tag, 'COPY', false, isUtf8)],
@@ -75,6 +76,7 @@ const COMMANDS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
   ['GETQUOTA', parseGetQuota],
   ['GETQUOTAROOT', (cursor, tag, { isUtf8 }) => parseMailboxCommand(cursor, tag, 'GETQUOTAROOT', isUtf8)],
   ['SETQUOTA', parseSetQuota],
+  ['UIDBATCHES', parseUidBatches],
   ['UID', parseUid],
 ]);
 
@@ -82,6 +84,7 @@ const COMMANDS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
 const UID_COMMANDS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
   ['EXPUNGE', (cursor, tag) => parseExpunge(cursor, tag, true)],
   ['SEARCH', (cursor, tag, { isUtf8 }) => parseSearch(cursor, tag, true, isUtf8)],
+  ['SORT', (cursor, tag) => parseSort(cursor, tag, true)],
   ['FETCH', (cursor, tag) => parseFetch(cursor, tag, true)],
   ['STORE', (cursor, tag) => parseStore(cursor, tag, true)],
   ['COPY', (cursor, tag, { isUtf8 }) => parseCopy(cursor, tag, 'COPY', true, isUtf8)],

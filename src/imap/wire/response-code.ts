@@ -1,4 +1,4 @@
-/** Response codes with arguments, as text for printStatusResponse. RFC 9051 §7.1, RFC 4315 §3, RFC 7162 §3.1. */
+/** Response codes with arguments, as text for printStatusResponse. RFC 9051 §7.1, RFC 4315 §3, RFC 7162 §3.1, RFC 8474 §4. */
 import { printFlagList } from './printer.ts';
 import { printSequenceSet, sequenceSetOf } from './sequence-set.ts';
 
@@ -6,6 +6,7 @@ export const uidNextCode = (uid: number): string => `UIDNEXT ${uid}`;
 export const uidValidityCode = (value: number): string => `UIDVALIDITY ${value}`;
 export const unseenCode = (sequenceNumber: number): string => `UNSEEN ${sequenceNumber}`;
 export const highestModSeqCode = (modSeq: number): string => `HIGHESTMODSEQ ${modSeq}`;
+export const mailboxIdCode = (id: string): string => `MAILBOXID (${id})`;
 export const permanentFlagsCode = (flags: readonly string[]): string =>
   `PERMANENTFLAGS ${printFlagList(flags)}`;
 export const capabilityCode = (capabilities: readonly string[]): string =>

@@ -17,7 +17,12 @@ export interface SequenceRange {
 
 export interface SequenceSet {
   readonly ranges: readonly SequenceRange[];
+  /** RFC 5182: what the last SEARCH saved, without ranges of its own. */
+  readonly isSaved?: true;
 }
+
+/** `$`. */
+export const SAVED_RESULT: SequenceSet = { ranges: [], isSaved: true };
 
 /** Ascending, disjoint, not adjacent: [from, to, from, to ...], both ends included. */
 export type NumberRanges = readonly number[];
@@ -30,7 +35,7 @@ const COMMA = 0x2c;
 const ASTERISK = 0x2a;
 
 /**
- * Parses a whole text. `$` (RFC 5182) is refused.
+ * Parses a whole text; `$` (RFC 5182) is not for it to know.
  * @returns null when it is no sequence set, holds a zero or more than 32 bits, or has more ranges than
  *   IMAP_SEQUENCE_RANGES.
  */
@@ -69,6 +74,7 @@ export function parseSequenceSet(text: string): SequenceSet | null {
 
 /** As the grammar spells it, ranges in their own order. */
 export function printSequenceSet(set: SequenceSet): string {
+  if (set.isSaved) return '$';
   return set.ranges
     .map(({ from, to }) => (from === to ? printNumber(from) : `${printNumber(from)}:${printNumber(to)}`))
     .join(',');
@@ -106,6 +112,21 @@ export function largestNumber(set: SequenceSet): number {
   return largest;
 }
 
+/** How many numbers a set without stars spells out, counting what it names twice twice. */
+export function lengthOf(set: SequenceSet): number {
+  let length = 0;
+  for (const { from, to } of set.ranges) length += Math.abs(to - from) + 1;
+  return length;
+}
+
+/** The numbers in the order they are written, without stars: `3:1,7` is 3, 2, 1, 7. */
+export function* numbersInOrder(set: SequenceSet): Generator<number> {
+  for (const { from, to } of set.ranges) {
+    const step = from <= to ? 1 : -1;
+    for (let value = from; value !== to + step; value += step) yield value;
+  }
+}
+
 /** Whether `*` stands anywhere in it. */
 export function hasStar(set: SequenceSet): boolean {
   return set.ranges.some(({ from, to }) => from === STAR || to === STAR);
@@ -121,6 +142,59 @@ export function rangesContain(ranges: NumberRanges, value: number): boolean {
     else high = middle;
   }
   return low < ranges.length >> 1 && ranges[2 * low]! <= value;
+}
+
+/** What both have in common. */
+export function commonRanges(left: NumberRanges, right: NumberRanges): number[] {
+  const common: number[] = [];
+  for (let a = 0, b = 0; a < left.length && b < right.length; ) {
+    const from = Math.max(left[a]!, right[b]!);
+    const to = Math.min(left[a + 1]!, right[b + 1]!);
+    if (from <= to) common.push(from, to);
+    if (left[a + 1]! < right[b + 1]!) a += 2;
+    else b += 2;
+  }
+  return common;
+}
+
+/** What is left of the ranges without these numbers, which ascend. */
+export function rangesWithout(ranges: NumberRanges, sorted: ArrayLike<number>): number[] {
+  const left: number[] = [];
+  let at = 0;
+  for (let range = 0; range < ranges.length; range += 2) {
+    const to = ranges[range + 1]!;
+    let from = ranges[range]!;
+    at = lowerBound(sorted, from, at);
+    for (; at < sorted.length && sorted[at]! <= to; at += 1) {
+      if (sorted[at]! > from) left.push(from, sorted[at]! - 1);
+      from = sorted[at]! + 1;
+    }
+    if (from <= to) left.push(from, to);
+  }
+  return left;
+}
+
+/** The ranges of ascending numbers. */
+export function rangesOf(sorted: Iterable<number>): number[] {
+  const ranges: number[] = [];
+  for (const value of sorted) {
+    if (ranges.length > 0 && value === ranges[ranges.length - 1]! + 1) ranges[ranges.length - 1] = value;
+    else ranges.push(value, value);
+  }
+  return ranges;
+}
+
+/** Numbers that are in both, which ascend. */
+export function commonNumbers(left: Uint32Array, right: Uint32Array): Uint32Array {
+  const common = new Uint32Array(Math.min(left.length, right.length));
+  let count = 0;
+  for (let a = 0, b = 0; a < left.length && b < right.length; ) {
+    const difference = left[a]! - right[b]!;
+    if (difference === 0) common[count++] = left[a]!;
+    if (difference <= 0) a += 1;
+    if (difference >= 0) b += 1;
+  }
+  return common.slice(0, count);
 }
 
 /** Those of `sorted` (ascending, without duplicates) that are in the ranges, ascending: which UIDs exist. */

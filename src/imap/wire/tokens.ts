@@ -10,7 +10,7 @@ import type { Literal } from './ast.ts';
 import { CommandError, type CommandErrorCode } from './command-error.ts';
 import { trailingLiteral } from './literal-marker.ts';
 import type { FramedCommand } from './reader.ts';
-import { parseSequenceSet, type SequenceSet } from './sequence-set.ts';
+import { parseSequenceSet, SAVED_RESULT, type SequenceSet } from './sequence-set.ts';
 import { decodeUtf8 } from './utf8.ts';
 
 // Classes of octets, one bit each. RFC 9051 §9: atom-specials, resp-specials, list-wildcards.
@@ -183,6 +183,11 @@ export class Cursor {
   sequenceSet(what = 'A message set'): SequenceSet {
     const text = this.#run(SEQUENCE) ?? this.fail(`${what} is expected`);
     return parseSequenceSet(text) ?? this.fail('The message set is not valid');
+  }
+
+  /** The same where `$` may stand too: what the last SEARCH saved (RFC 5182 §2.1). */
+  messageSet(what?: string): SequenceSet {
+    return this.take('$') ? SAVED_RESULT : this.sequenceSet(what);
   }
 
   /** `astring`: its octets as latin1. */

@@ -276,6 +276,8 @@ export class EmbeddedMailbox implements Mailbox {
         const { system, keywords, modSeq } = state.flagsAt(index);
         return { system, keywords: owner.keywordNames(keywords), modSeq: modSeq as ModSeq };
       },
+      changedSince: (modSeq) => state.changedSince(modSeq),
+      vanishedSince: (modSeq) => owner.vanishedSince(row, modSeq),
       keywords: () => owner.keywordNames([...owner.keywords.keys()]),
       recentFrom: async (claim) => {
         const from = row.recentFrom as Uid;

@@ -18,6 +18,7 @@ import {
   JOURNAL_STALL_MS,
   OPEN_INDEXES,
   SNAPSHOT_INTERVAL_MS,
+  VANISHED_RANGES_PER_FOLDER,
 } from '../../limits.ts';
 import type { SealedMessage } from '../../seal/sealed-message.ts';
 import type { Durations } from '../../tally.ts';
@@ -75,6 +76,8 @@ export interface EmbeddedStoreOptions {
   readonly segmentOctets?: number;
   readonly snapshotIntervalMs?: number;
   readonly diskReserveOctets?: number;
+  /** Ranges of vanished UIDs that a folder remembers; at least 2. */
+  readonly vanishedRanges?: number;
 }
 
 /** How the store does; counts are since its start. */
@@ -522,7 +525,11 @@ export class EmbeddedStore implements MailStore {
       const isLost = !this.#removed.has(mailbox) && existsSync(mailboxDirectory(this.#data, mailbox));
       throw isLost ? lostIndex() : nonexistent();
     }
-    const owner = new MailboxOwner(mailbox, this.#pool);
+    const owner = new MailboxOwner(
+      mailbox,
+      this.#pool,
+      this.#options.vanishedRanges ?? VANISHED_RANGES_PER_FOLDER,
+    );
     this.#owners.set(mailbox, owner);
     if (owner.hasGarbage) this.#withGarbage.add(mailbox);
     if (this.#owners.size > IDLE_MAILBOX_OWNERS) this.#evict();

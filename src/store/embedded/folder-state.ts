@@ -126,6 +126,16 @@ export class FolderState {
     return changed;
   }
 
+  /** UIDs whose modseq is greater, ascending. */
+  changedSince(modSeq: number): Uint32Array {
+    const changed = new Uint32Array(this.#count);
+    let count = 0;
+    for (let at = 0; at < this.#count; at++) {
+      if (this.#modSeqs[at]! > modSeq) changed[count++] = this.#uids[at]!;
+    }
+    return changed.slice(0, count);
+  }
+
   /** UIDs of the ranges that exist, ascending. */
   uidsIn(ranges: readonly UidRange[]): Uid[] {
     const found: Uid[] = [];

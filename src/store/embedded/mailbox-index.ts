@@ -33,6 +33,8 @@ export interface FolderRow {
   unseen: number;
   deleted: number;
   octets: number;
+  /** What vanished up to this modseq is not known any more. */
+  vanishedLow: number;
 }
 
 export interface SealedName {
@@ -91,9 +93,13 @@ const SQL = {
   updateMailbox:
     'UPDATE mailbox SET epoch = ?, modseq = ?, next_folder_id = ?, next_subscription = ?, next_uid_validity = ?',
   folders: 'SELECT * FROM folder ORDER BY folder_id',
-  upsertFolder: 'INSERT OR REPLACE INTO folder VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  upsertFolder: 'INSERT OR REPLACE INTO folder VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
   deleteFolder: 'DELETE FROM folder WHERE folder_id = ?',
-  deleteTombstones: 'DELETE FROM tombstone WHERE folder_id = ?',
+  bury: 'INSERT OR REPLACE INTO vanished VALUES (?, ?, ?, ?)',
+  countVanished: 'SELECT count(*) FROM vanished WHERE folder_id = ?',
+  vanishedSince: 'SELECT first_uid, last_uid FROM vanished WHERE folder_id = ? AND modseq > ?',
+  vanishedModSeq: 'SELECT modseq FROM vanished WHERE folder_id = ? ORDER BY modseq LIMIT 1 OFFSET ?',
+  forgetVanished: 'DELETE FROM vanished WHERE folder_id = ? AND modseq <= ?',
   subscriptions: 'SELECT subscription_id, sealed_name FROM subscription ORDER BY subscription_id',
   insertSubscription: 'INSERT OR REPLACE INTO subscription VALUES (?, ?)',
   deleteSubscription: 'DELETE FROM subscription WHERE subscription_id = ?',
@@ -122,7 +128,6 @@ const SQL = {
   changeReferences: `UPDATE message SET refs = refs + ? * counted.entries FROM
     (SELECT message_key AS key, count(*) AS entries FROM entry WHERE ${IN_RANGE} GROUP BY message_key) AS counted
     WHERE message.message_key = counted.key`,
-  bury: `INSERT OR REPLACE INTO tombstone SELECT folder_id, uid, ? FROM entry WHERE ${IN_RANGE}`,
   deleteEntries: `DELETE FROM entry WHERE ${IN_RANGE}`,
   collectGarbage: 'INSERT OR IGNORE INTO garbage SELECT message_id FROM message WHERE refs = 0',
   deleteUnreferenced: 'DELETE FROM message WHERE refs = 0',
@@ -176,7 +181,7 @@ export class MailboxIndex {
   folders(): FolderRow[] {
     const rows = this.#statement('folders').all() as unknown as (number | string | null | Uint8Array)[][];
     return rows.map(([id, role, name, ...numbers]) => {
-      const [uidValidity, uidNext, recentFrom, modSeq, messages, unseen, deleted, octets] =
+      const [uidValidity, uidNext, recentFrom, modSeq, messages, unseen, deleted, octets, vanishedLow] =
         numbers as number[];
       return {
         id: id as FolderId,
@@ -190,6 +195,7 @@ export class MailboxIndex {
         unseen: unseen!,
         deleted: deleted!,
         octets: octets!,
+        vanishedLow: vanishedLow!,
       };
     });
   }
@@ -240,6 +246,20 @@ export class MailboxIndex {
     return { messages: row[0]!, unseen: row[1]!, deleted: row[2]!, octets: row[3]! };
   }
 
+  /** In the order of their modseqs. */
+  vanishedSince(folder: FolderId, modSeq: number): UidRange[] {
+    return this.#statement('vanishedSince').all(folder, modSeq) as unknown as UidRange[];
+  }
+
+  countVanished(folder: FolderId): number {
+    return (this.#statement('countVanished').get(folder) as unknown as [number])[0];
+  }
+
+  /** The modseq of the range at this place in the order of modseqs, from 0. */
+  vanishedModSeq(folder: FolderId, place: number): number {
+    return (this.#statement('vanishedModSeq').get(folder, place) as unknown as [number])[0];
+  }
+
   /** Bodies still to be unlinked, at most `limit`. */
   garbage(limit: number): MessageId[] {
     return (this.#statement('garbage').all(limit) as unknown as [MessageId][]).map(([id]) => id);
@@ -277,12 +297,13 @@ export class MailboxIndex {
       row.unseen,
       row.deleted,
       row.octets,
+      row.vanishedLow,
     );
   }
 
   /** The folder must be empty of entries. */
   deleteFolder(folder: FolderId): void {
-    this.#statement('deleteTombstones').run(folder);
+    this.forgetVanished(folder, Number.MAX_SAFE_INTEGER);
     this.#statement('deleteFolder').run(folder);
   }
 
@@ -400,13 +421,21 @@ export class MailboxIndex {
     return totals;
   }
 
-  /** Deletes a range, leaving tombstones; `collectGarbage` follows. @returns what the folder loses. */
-  removeEntries(folder: FolderId, range: UidRange, modSeq: number): EntryTotals {
+  /** Deletes a range; `collectGarbage` follows. @returns what the folder loses. */
+  removeEntries(folder: FolderId, range: UidRange): EntryTotals {
     const totals = this.totals(folder, range);
-    this.#statement('bury').run(modSeq, folder, ...range);
     this.#statement('changeReferences').run(-1, folder, ...range);
     this.#statement('deleteEntries').run(folder, ...range);
     return totals;
+  }
+
+  bury(folder: FolderId, [first, last]: UidRange, modSeq: number): void {
+    this.#statement('bury').run(folder, modSeq, first, last);
+  }
+
+  /** Forgets what vanished up to a modseq. */
+  forgetVanished(folder: FolderId, modSeq: number): void {
+    this.#statement('forgetVanished').run(folder, modSeq);
   }
 
   /** Messages that no entry names any more become garbage. */

@@ -27,7 +27,7 @@ import type { IndexPool } from './index-pool.ts';
 import { KeywordSets, keywordText } from './keyword-sets.ts';
 import type { FolderRow, MailboxIndex, MailboxRow } from './mailbox-index.ts';
 import type { PackPlace } from './pack.ts';
-import { parseUidSet, type UidRange } from './uid-ranges.ts';
+import { parseUidSet, type UidRange, unionOf } from './uid-ranges.ts';
 
 export type FolderListener = (change: FolderChange) => void;
 
@@ -49,6 +49,9 @@ interface Planned {
 export class MailboxOwner {
   readonly id: MailboxId;
   readonly #pool: IndexPool;
+  readonly #vanishedRanges: number;
+  /** Rows of what vanished, of folders that lost messages since the start. */
+  readonly #vanishedCounts = new Map<FolderId, number>();
   #row: MailboxRow | null;
   readonly #folders = new Map<FolderId, FolderRow>();
   readonly #keywords = new Map<number, Buffer>();
@@ -68,9 +71,11 @@ export class MailboxOwner {
   pins = 0;
   isRemoved = false;
 
-  constructor(id: MailboxId, pool: IndexPool) {
+  /** @param vanishedRanges That a folder remembers, at most. */
+  constructor(id: MailboxId, pool: IndexPool, vanishedRanges: number) {
     this.id = id;
     this.#pool = pool;
+    this.#vanishedRanges = vanishedRanges;
     const index = this.#index();
     this.#row = index.mailbox();
     for (const folder of index.folders()) this.#folders.set(folder.id, folder);
@@ -199,6 +204,11 @@ export class MailboxOwner {
   /** Names of keywords; while a folder is open. */
   keywordNames(numbers: readonly number[]): string[] {
     return numbers.map((number) => this.#keywordNames.get(number)).filter((name) => name !== undefined);
+  }
+
+  /** See FolderView.vanishedSince. */
+  vanishedSince({ id, vanishedLow }: FolderRow, modSeq: number): readonly number[] | null {
+    return modSeq < vanishedLow ? null : unionOf(this.index.vanishedSince(id, modSeq));
   }
 
   /** The open folder's state, or one loaded for this call. */
@@ -472,12 +482,34 @@ export class MailboxOwner {
 
   #removeEntries(folder: FolderRow, ranges: readonly UidRange[], modSeq: ModSeq, origin: unknown): void {
     const index = this.#index();
-    for (const range of ranges) this.#count(folder, -1, index.removeEntries(folder.id, range, modSeq));
+    for (const range of ranges) this.#count(folder, -1, index.removeEntries(folder.id, range));
+    this.#bury(folder, ranges, modSeq);
     index.collectGarbage();
     folder.modSeq = modSeq;
     this.#hasGarbage = true;
     const uids = this.#open.get(folder.id)?.state.remove(ranges);
     if (uids !== undefined) this.#changes.push([folder.id, { kind: 'expunged', uids, modSeq, origin }]);
+  }
+
+  /** Remembers what vanished, and forgets the older half when it is too much. */
+  #bury(folder: FolderRow, ranges: readonly UidRange[], modSeq: ModSeq): void {
+    const index = this.#index();
+    const { id } = folder;
+    const before = this.#vanishedCounts.get(id) ?? index.countVanished(id);
+    let count = before + ranges.length;
+    if (ranges.length > this.#vanishedRanges) {
+      folder.vanishedLow = modSeq;
+    } else {
+      for (const range of ranges) index.bury(id, range, modSeq);
+      if (count > this.#vanishedRanges) {
+        folder.vanishedLow = index.vanishedModSeq(id, count - (this.#vanishedRanges >> 1));
+      }
+    }
+    if (count > this.#vanishedRanges) {
+      index.forgetVanished(id, folder.vanishedLow);
+      count = index.countVanished(id);
+    }
+    this.#vanishedCounts.set(id, count);
   }
 
   #applyCreateFolders(operation: CreateFoldersOperation, blobs: readonly Buffer[]): void {
@@ -508,6 +540,7 @@ export class MailboxOwner {
         unseen: 0,
         deleted: 0,
         octets: 0,
+        vanishedLow: 0,
       };
       this.#folders.set(id, folder);
       this.#dirty.add(folder);
@@ -523,6 +556,7 @@ export class MailboxOwner {
     this.#index().deleteFolder(id);
     this.#folders.delete(id);
     this.#plannedUids.delete(id);
+    this.#vanishedCounts.delete(id);
     this.#leaving.delete(id);
     this.#changes.push([id, { kind: 'gone' }]);
   }

@@ -216,6 +216,7 @@ class Rebuild {
       uidNext,
       recentFrom: 1,
       modSeq: this.#modSeq,
+      vanishedLow: this.#modSeq,
       ...counts,
     };
     this.#folders.set(id, folder);

@@ -91,6 +91,23 @@ const MIGRATIONS: readonly string[] = [
     message_id BLOB NOT NULL PRIMARY KEY
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- What QRESYNC (RFC 7162) answers VANISHED from: ranges, so that emptying a folder is one row, and by modseq, so that
+  -- only what is new to a client is read. A range may span UIDs that were gone before.
+  CREATE TABLE vanished (
+    folder_id INTEGER NOT NULL,
+    modseq    INTEGER NOT NULL,
+    first_uid INTEGER NOT NULL,
+    last_uid  INTEGER NOT NULL,
+    PRIMARY KEY (folder_id, modseq, first_uid)
+  ) STRICT, WITHOUT ROWID;
+
+  INSERT INTO vanished SELECT folder_id, modseq, uid, uid FROM tombstone;
+  DROP TABLE tombstone;
+
+  -- Ranges up to this modseq were forgotten.
+  ALTER TABLE folder ADD COLUMN vanished_low INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

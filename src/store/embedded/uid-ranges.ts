@@ -14,6 +14,17 @@ export function parseUidSet(set: UidSet): UidRange[] {
   });
 }
 
+/** The union of ranges in any order, as [first, last, first, last ...], ascending, disjoint and not adjacent. */
+export function unionOf(ranges: readonly UidRange[]): number[] {
+  const union: number[] = [];
+  for (const [first, last] of ranges.toSorted((a, b) => a[0] - b[0])) {
+    const end = union.length - 1;
+    if (end > 0 && first <= union[end]! + 1) union[end] = Math.max(union[end]!, last);
+    else union.push(first, last);
+  }
+  return union;
+}
+
 /**
  * The fewest ranges that hold exactly `chosen` of the UIDs in `all`. Both ascending, `chosen` a subset of `all`.
  */

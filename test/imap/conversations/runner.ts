@@ -5,14 +5,17 @@
  *     @deliver Subject        a message arrives in INBOX
  *     @unsigned               clients do not sign in by themselves
  *     @compress               from here on the first client speaks compressed
+ *     @skip a1                the first client is answered with a1 (@skip2: the second), whatever comes before
  *     C: a1 SELECT INBOX      the first client sends a line (C2: the second)
  *     S: * 1 EXISTS           it must be answered this, next; `...` stands for anything
  *     S: a1 OK ...
  *
- * A file is run in order, and lines are expected strictly: what is not written must not come.
+ * USER is the user's name, UIDVALIDITY that of INBOX. A file is run in order, and lines are expected strictly: what is not written must not come.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
+import type { MailboxId } from '../../../src/ids.ts';
+import type { FolderStatus } from '../../../src/store/types.ts';
 import { message } from '../../store/support.ts';
 import type { Client, ImapFixture } from '../support.ts';
 
@@ -65,6 +68,7 @@ export async function converse(conversation: Conversation, fixture: ImapFixture)
   users += 1;
   const user = `user${users}`;
   const mailbox = await fixture.addUser(user);
+  const { uidValidity } = await inboxStatus(fixture, mailbox);
   const clients = new Map<number, Client>();
   let isUnsigned = false;
   const client = async (number: number): Promise<Client> => {
@@ -82,9 +86,12 @@ export async function converse(conversation: Conversation, fixture: ImapFixture)
       else if (directive === 'compress') (await client(1)).compress();
       else if (directive === 'deliver') {
         await fixture.store.deliver(await fixture.store.sealed(message(rest.join(' '))), [mailbox]);
+      } else if (directive === 'skip' || directive === 'skip2') {
+        await (await client(directive === 'skip' ? 1 : 2)).until(rest[0]!);
       } else assert.fail(`${where}: @${directive}`);
     } else if (step.kind === 'C') {
-      (await client(step.client)).send(onTheWire(step.text.replaceAll('USER', user)));
+      const text = step.text.replaceAll('USER', user).replaceAll('UIDVALIDITY', () => String(uidValidity));
+      (await client(step.client)).send(onTheWire(text));
     } else {
       const line = await (await client(step.client)).line();
       assert.ok(patternOf(onTheWire(step.text)).test(line), `${where}: expected ${step.text}, got ${line}`);
@@ -95,6 +102,13 @@ export async function converse(conversation: Conversation, fixture: ImapFixture)
 
 /** UTF-8, one character an octet. */
 const onTheWire = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+
+async function inboxStatus(fixture: ImapFixture, id: MailboxId): Promise<FolderStatus> {
+  const mailbox = await fixture.store.open(id);
+  const status = await mailbox.status((await mailbox.findFolder(['INBOX'])).id);
+  mailbox.close();
+  return status;
+}
 
 function patternOf(text: string): RegExp {
   const pieces = text.split('...').map((piece) => piece.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));

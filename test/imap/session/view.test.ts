@@ -17,7 +17,8 @@ describe("a client's view of a folder", () => {
     assert.equal(view.sequenceOf(20), 2);
     assert.deepEqual(view.takeUpdates(false).expunged, []);
     assert.equal(view.sequenceOf(20), 2);
-    assert.deepEqual(view.takeUpdates(true).expunged, [1]);
+    const { expunged, vanished } = view.takeUpdates(true);
+    assert.deepEqual([expunged, vanished], [[1], [10]]);
     assert.equal(view.sequenceOf(20), 1);
     assert.equal(view.sequenceOf(10), 0);
   });
@@ -26,7 +27,7 @@ describe("a client's view of a folder", () => {
     const view = new ClientView(Uint32Array.of(1), 1, null);
     view.apply({ kind: 'added', uids: uids(2, 3), origin: null });
     view.apply({ kind: 'expunged', uids: uids(2), modSeq: MODSEQ, origin: null });
-    assert.deepEqual(view.takeUpdates(true), { expunged: [], exists: 2, changed: [] });
+    assert.deepEqual(view.takeUpdates(true), { expunged: [], vanished: [], exists: 2, changed: [] });
     assert.equal(view.uidAt(2), 3);
   });
 

@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import type { AppendMessage, Command, FetchItem, SearchKey, Section } from '../../../src/imap/wire/ast.ts';
+import type {
+  AppendMessage,
+  Command,
+  FetchItem,
+  SearchKey,
+  Section,
+  SortCriterion,
+} from '../../../src/imap/wire/ast.ts';
 import { CommandError } from '../../../src/imap/wire/command-error.ts';
 import { classifyLiteral, parseCommand } from '../../../src/imap/wire/parser.ts';
 import { printBodySectionName, printSection } from '../../../src/imap/wire/section.ts';
-import { parseSequenceSet } from '../../../src/imap/wire/sequence-set.ts';
+import { parseSequenceSet, SAVED_RESULT } from '../../../src/imap/wire/sequence-set.ts';
 import { IMAP_LIST_ITEMS, IMAP_SEARCH_DEPTH, IMAP_SEARCH_KEYS } from '../../../src/limits.ts';
 import { CUTS, octets, parseAll, parseOne } from './support.ts';
 
@@ -310,6 +317,9 @@ describe('imap/wire/parser', () => {
       ['SELECT INBOX (ANNOTATE)', 'an unknown parameter'],
       ['SELECT INBOX (CONDSTORE', 'a list that does not end'],
       ['SELECT INBOX (QRESYNC (0 1))', 'UIDVALIDITY is not zero'],
+      ['SELECT INBOX (QRESYNC (1 2 1:*))', 'a star in what is known (RFC 7162 §3.2.5)'],
+      ['SELECT INBOX (QRESYNC (1 2 $))', 'a saved result'],
+      ['SELECT INBOX (QRESYNC (1 2 1:9 (1:3 4:5)))', 'fewer UIDs than message numbers'],
       ['SELECT INBOX (QRESYNC (1 2 3 4))', 'too many values'],
       ['SELECT a&b', 'no modified UTF-7', 'mailbox-name'],
       ['SELECT "Entw\xc3\xbcrfe"', 'UTF-8 that was not enabled', 'mailbox-name'],
@@ -452,6 +462,7 @@ describe('imap/wire/parser', () => {
       items,
       changedSince: null,
       isVanished: false,
+      partial: null,
       ...rest,
     });
     accepts([
@@ -523,6 +534,26 @@ describe('imap/wire/parser', () => {
         fetch('300:500', plain('FLAGS'), { isUid: true, changedSince: 12345, isVanished: true }),
       ],
       ['FETCH  1  FLAGS ', fetch('1', plain('FLAGS'))],
+      // RFC 5182 §2.1.
+      ['UID FETCH $ FLAGS', fetch('1', plain('FLAGS'), { isUid: true, set: SAVED_RESULT })],
+      // RFC 9394 §3.3.
+      [
+        'UID FETCH 25900:26600 (UID FLAGS) (PARTIAL -1:-30 CHANGEDSINCE 98305)',
+        fetch('25900:26600', [...plain('UID'), ...plain('FLAGS')], {
+          isUid: true,
+          partial: { from: -1, to: -30 },
+          changedSince: 98305,
+        }),
+      ],
+      // RFC 8474 §5, RFC 8514 §3, RFC 8970 §3.
+      [
+        'FETCH 1 (EMAILID threadid SAVEDATE)',
+        fetch('1', [...plain('EMAILID'), ...plain('THREADID'), ...plain('SAVEDATE')]),
+      ],
+      ['FETCH 1 PREVIEW', fetch('1', plain('PREVIEW'))],
+      ['FETCH 1 preview (lazy)', fetch('1', plain('PREVIEW'))],
+      ['FETCH 1 (PREVIEW (LAZY) UID PREVIEW)', fetch('1', [...plain('PREVIEW'), ...plain('UID')])],
+      ['FETCH 1 PREVIEW (CHANGEDSINCE 7)', fetch('1', plain('PREVIEW'), { changedSince: 7 })],
     ]);
     refuses([
       ['FETCH', 'no arguments'],
@@ -530,7 +561,13 @@ describe('imap/wire/parser', () => {
       ['FETCH 1 ()', 'an empty list'],
       ['FETCH 0 FLAGS', 'zero in a set'],
       ['FETCH 1:2:3 FLAGS', 'no set'],
-      ['FETCH $ FLAGS', 'a saved result'],
+      ['FETCH 1,$ FLAGS', 'a saved result beside numbers (RFC 5182 §2.1)'],
+      ['FETCH $$ FLAGS', 'no set'],
+      ['FETCH 1 FLAGS (PARTIAL 1:5)', 'a page without UID FETCH (RFC 9394 §3.3)'],
+      ['UID FETCH 1 FLAGS (PARTIAL 1:-5)', 'a page from both ends'],
+      ['UID FETCH 1 FLAGS (PARTIAL 0:5)', 'a page that begins before the first'],
+      ['UID FETCH 1 FLAGS (PARTIAL 1:5 PARTIAL 6:9)', 'two pages'],
+      ['FETCH 1 PREVIEW (EAGER)', 'an unknown preview modifier'],
       ['FETCH x FLAGS', 'no set at all'],
       ['FETCH 1 FOO', 'an unknown item'],
       ['FETCH 1 (ALL)', 'a macro in a list'],
@@ -665,11 +702,67 @@ describe('imap/wire/parser', () => {
     ]);
   });
 
+  describe('SORT (RFC 5256 §5)', () => {
+    const sort = (criteria: SortCriterion[], key: SearchKey, rest: object = {}): Untagged<Command> => ({
+      name: 'SORT',
+      isUid: false,
+      returns: null,
+      partial: null,
+      criteria,
+      key,
+      ...rest,
+    });
+    const by = (key: SortCriterion['key'], isReverse = false): SortCriterion => ({ key, isReverse });
+    accepts([
+      [
+        'SORT (SUBJECT) UTF-8 SINCE 1-Feb-1994',
+        sort([by('SUBJECT')], { key: 'SINCE', day: Date.UTC(1994, 1, 1) / 86_400_000 }),
+      ],
+      ['sort (subject reverse date) us-ascii all', sort([by('SUBJECT'), by('DATE', true)], { key: 'ALL' })],
+      [
+        'UID SORT RETURN (COUNT PARTIAL 1:50) (REVERSE ARRIVAL SIZE) UTF-8 UID 4:*',
+        sort(
+          [by('ARRIVAL', true), by('SIZE')],
+          { key: 'UID', set: set('4:*') },
+          { isUid: true, returns: ['COUNT', 'PARTIAL'], partial: { from: 1, to: 50 } },
+        ),
+      ],
+      [
+        'SORT (REVERSE DISPLAYFROM DISPLAYTO) "UTF-8" $',
+        sort([by('DISPLAYFROM', true), by('DISPLAYTO')], { key: 'SEQUENCE', set: SAVED_RESULT }),
+      ],
+    ]);
+    refuses([
+      ['SORT', 'nothing to sort by'],
+      ['SORT () UTF-8 ALL', 'an empty list of criteria'],
+      ['SORT (REVERSE) UTF-8 ALL', 'nothing to reverse'],
+      ['SORT (BCC) UTF-8 ALL', 'an unknown sort key'],
+      ['SORT (DATE) ALL', 'no charset, or no search key', 'badcharset'],
+      ['SORT (DATE) UTF-8', 'no search key'],
+      ['SORT (DATE) KOI8-R ALL', 'another charset', 'badcharset'],
+    ]);
+  });
+
+  describe('UIDBATCHES (RFC 10022 §3.1)', () => {
+    accepts([
+      ['UIDBATCHES 2000', { name: 'UIDBATCHES', size: 2000, batches: null }],
+      ['UIDBATCHES 2000 10:20', { name: 'UIDBATCHES', size: 2000, batches: { from: 10, to: 20 } }],
+    ]);
+    refuses([
+      ['UIDBATCHES', 'no size'],
+      ['UIDBATCHES 0', 'nothing in a batch'],
+      ['UIDBATCHES 2000 1', 'no range'],
+      ['UIDBATCHES 2000 1:*', 'a star'],
+      ['UID UIDBATCHES 2000', 'no command of UID', 'unknown-command'],
+    ]);
+  });
+
   describe('SEARCH (RFC 9051 §6.4.4)', () => {
     const search = (key: SearchKey, rest: object = {}): Untagged<Command> => ({
       name: 'SEARCH',
       isUid: false,
       returns: null,
+      partial: null,
       key,
       ...rest,
     });
@@ -776,6 +869,42 @@ describe('imap/wire/parser', () => {
         ),
       ],
       ['SEARCH BCC a', search({ key: 'BCC', text: 'a' })],
+      // RFC 5182 §2.1.
+      [
+        'UID SEARCH UID $ $ SMALLER 4096',
+        search(
+          and(
+            { key: 'UID', set: SAVED_RESULT },
+            { key: 'SEQUENCE', set: SAVED_RESULT },
+            { key: 'SMALLER', sizeOctets: 4096 },
+          ),
+          { isUid: true },
+        ),
+      ],
+      // RFC 5032, RFC 8514 §4, RFC 8474 §6.
+      [
+        'SEARCH OLDER 86400 YOUNGER 604800',
+        search(and({ key: 'OLDER', seconds: 86_400 }, { key: 'YOUNGER', seconds: 604_800 })),
+      ],
+      [
+        'SEARCH SAVEDBEFORE 1-Jan-2020 SAVEDON 2-Feb-2020 SAVEDSINCE "3-Mar-2020" SAVEDATESUPPORTED',
+        search(
+          and(
+            { key: 'SAVEDBEFORE', day: day(2020, 1, 1) },
+            { key: 'SAVEDON', day: day(2020, 2, 2) },
+            { key: 'SAVEDSINCE', day: day(2020, 3, 3) },
+            { key: 'ALL' },
+          ),
+        ),
+      ],
+      [
+        'SEARCH OR EMAILID M6d99ac3275bb4e THREADID T64b478a75b7ea9',
+        search({
+          key: 'OR',
+          left: { key: 'EMAILID', id: 'M6d99ac3275bb4e' },
+          right: { key: 'THREADID', id: 'T64b478a75b7ea9' },
+        }),
+      ],
       // RFC 7162 §3.1.5.
       ['SEARCH MODSEQ 620162338', search({ key: 'MODSEQ', modSeq: 620162338 })],
       [
@@ -789,6 +918,19 @@ describe('imap/wire/parser', () => {
       // RFC 9051 §6.4.4.4.
       ['SEARCH RETURN (MIN COUNT) FLAGGED', search(flag('\\Flagged', true), { returns: ['MIN', 'COUNT'] })],
       ['SEARCH RETURN (SAVE ALL MAX ALL) ALL', search({ key: 'ALL' }, { returns: ['SAVE', 'ALL', 'MAX'] })],
+      // RFC 9394 §3.1.
+      [
+        'UID SEARCH RETURN (PARTIAL -1:-100) UNDELETED',
+        search(flag('\\Deleted', false), {
+          isUid: true,
+          returns: ['PARTIAL'],
+          partial: { from: -1, to: -100 },
+        }),
+      ],
+      [
+        'SEARCH RETURN (COUNT partial 500:1 SAVE) ALL',
+        search({ key: 'ALL' }, { returns: ['COUNT', 'PARTIAL', 'SAVE'], partial: { from: 500, to: 1 } }),
+      ],
     ]);
     refuses([
       ['SEARCH', 'no keys'],
@@ -805,10 +947,16 @@ describe('imap/wire/parser', () => {
       ['SEARCH SINCE 31-Feb-2020', 'no such day'],
       ['SEARCH SINCE yesterday', 'no date'],
       ['SEARCH LARGER x', 'no number'],
-      ['SEARCH $', 'a saved result (RFC 5182), which is not announced'],
+      ['SEARCH $,1', 'a saved result beside numbers'],
+      ['SEARCH YOUNGER 0', 'no interval (RFC 5032 §3)'],
+      ['SEARCH SAVEDON 31-Feb-2020', 'no such day'],
+      ['SEARCH EMAILID', 'no id'],
       ['SEARCH 0', 'zero'],
       ['SEARCH RETURN (FOO) ALL', 'an unknown return option'],
       ['SEARCH RETURN (ALL)', 'no keys behind RETURN'],
+      ['SEARCH RETURN (PARTIAL) ALL', 'no page'],
+      ['SEARCH RETURN (PARTIAL 1:2 ALL) ALL', 'a page and all (RFC 9394 §3.1)'],
+      ['SEARCH RETURN (PARTIAL 1:2 PARTIAL 3:4) ALL', 'two pages'],
       ['SEARCH CHARSET KOI8-R TEXT x', 'another charset', 'badcharset'],
       ['SEARCH CHARSET UTF-8 TEXT "\xff"', 'octets that are no UTF-8', 'badcharset'],
       ['SEARCH CHARSET UTF-8', 'no keys behind CHARSET'],
@@ -984,6 +1132,7 @@ describe('imap/wire/parser', () => {
             name: 'SEARCH',
             isUid: false,
             returns: null,
+            partial: null,
             key: { key: 'SUBJECT', text: '\u{1f48c}' },
           },
         ],

@@ -2,11 +2,17 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import {
+  commonNumbers,
+  commonRanges,
   hasStar,
   largestNumber,
+  lengthOf,
+  numbersInOrder,
   parseSequenceSet,
   printSequenceSet,
   rangesContain,
+  rangesOf,
+  rangesWithout,
   resolveSequenceSet,
   STAR,
   selectFrom,
@@ -126,6 +132,35 @@ describe('imap/wire/sequence-set', () => {
         }
       }),
     );
+  });
+
+  it('ranges have in common, leave, and are made of what each number says', () => {
+    const ranges = set.map((value) => resolveSequenceSet(value, 70));
+    const sorted = fc
+      .uniqueArray(fc.integer({ min: 1, max: 80 }))
+      .map((numbers) => Uint32Array.from(numbers).sort());
+    fc.assert(
+      fc.property(ranges, ranges, sorted, sorted, (left, right, numbers, others) => {
+        const common = commonRanges(left, right);
+        const rest = rangesWithout(left, numbers);
+        for (let n = 1; n <= 81; n += 1) {
+          assert.equal(rangesContain(common, n), rangesContain(left, n) && rangesContain(right, n), `${n}`);
+          assert.equal(rangesContain(rest, n), rangesContain(left, n) && !numbers.includes(n), `${n}`);
+          assert.equal(rangesContain(rangesOf(numbers), n), numbers.includes(n), `${n}`);
+        }
+        assert.deepEqual(
+          commonNumbers(numbers, others),
+          numbers.filter((n) => others.includes(n)),
+        );
+      }),
+    );
+  });
+
+  it('a set is as long as the numbers it spells out, in their order', () => {
+    const parsed = parseSequenceSet('3:1,7,9:10')!;
+    assert.deepEqual([...numbersInOrder(parsed)], [3, 2, 1, 7, 9, 10]);
+    assert.equal(lengthOf(parsed), 6);
+    assert.equal(lengthOf(parseSequenceSet('1:4294967295')!), 4_294_967_295);
   });
 
   it('a set made of numbers keeps their order, as COPYUID needs (RFC 4315 §3)', () => {
