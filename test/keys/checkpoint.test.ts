@@ -7,7 +7,7 @@ import { describe, it } from 'mocha';
 import { CheckpointKey, readCheckpoint } from '../../src/keys/checkpoint.ts';
 
 /** Of version 1, signed with a secret key of 32 octets 1. It must be read for ever. */
-const FROZEN = readFileSync(join(import.meta.dirname, 'fixtures/checkpoint-v1.log'), 'utf8').trimEnd();
+const FROZEN = readFileSync(join(import.meta.dirname, 'fixtures/checkpoint-v1.jsonl'), 'utf8').trimEnd();
 const CHECKPOINT = {
   seq: 2,
   at: '2027-01-01T00:00:00.000Z',
