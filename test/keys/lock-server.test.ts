@@ -52,7 +52,9 @@ describe('a server with a locked mailbox', () => {
     for (const command of ['FETCH 1 BODY.PEEK[]', 'FETCH 1 ENVELOPE', 'LIST "" "*"', 'SELECT INBOX']) {
       const { status, text, untagged } = await session.command(command);
       assert.match(`${status} ${text}`, /^NO \[CONTACTADMIN\]/, command);
-      assert.deepEqual(untagged, [], command);
+      // SELECT leaves the folder before it looks for the other (RFC 3501 §6.3.1, RFC 7162 §3.2.11).
+      const told = untagged.filter((line) => !line.startsWith('OK [CLOSED]'));
+      assert.deepEqual(told, [], command);
     }
     await session.ok('NOOP');
     await neighbour.ok('LIST "" "*"');
