@@ -61,8 +61,19 @@ export interface MessageSummary {
   readonly emailId: MessageId;
 }
 
+/** What a message may be known by without being opened: values of ENVELOPE and BODYSTRUCTURE, kept header fields. */
+export type KnownText = 'envelope' | 'body-structure' | 'fields';
+
+/** What an iteration over messages is for, the dearest of it: what `known` tells or the digest, kept fields, octets. */
+export type Wanted = 'digest' | 'fields' | 'octets';
+
 /** A message that can be opened. Valid until the iteration that yielded it goes on. */
 export interface StoredMessage extends MessageSummary {
+  /**
+   * As latin1 text, at once: the digest's, or the fields of message/kept-fields.ts. null when it is not at hand, and the
+   * message has to be opened for it.
+   */
+  known(what: KnownText): string | null;
   /** @throws IntegrityError when the sealed digest does not open and cannot be derived anew. */
   digest(): Promise<Digest>;
   /**
@@ -228,6 +239,12 @@ export interface Mailbox {
   /** What the index knows of each UID that exists, ascending. Needs no lease. */
   summaries(folder: FolderId, uids: Iterable<number>): Iterable<MessageSummary>;
   /** Opens messages in the order given, reading ahead; UIDs that are gone are skipped. */
-  messages(folder: FolderId, uids: readonly Uid[], want: 'digest' | 'octets'): AsyncIterable<StoredMessage>;
+  messages(folder: FolderId, uids: readonly Uid[], want: Wanted): AsyncIterable<StoredMessage>;
+  /** The same, as many at a time as are at hand: for those that can do without a wait between messages. */
+  messageBatches(
+    folder: FolderId,
+    uids: readonly Uid[],
+    want: Wanted,
+  ): AsyncIterable<readonly StoredMessage[]>;
   close(): void;
 }

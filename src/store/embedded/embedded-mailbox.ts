@@ -11,6 +11,7 @@ import {
   FOLDERS_PER_MAILBOX,
   KEYWORD_OCTETS,
   KEYWORDS_PER_MAILBOX,
+  LOOK_AHEAD_MESSAGES,
   RAW_MESSAGE_OCTETS,
   READ_AHEAD_MESSAGES,
 } from '../../limits.ts';
@@ -29,12 +30,14 @@ import type {
   MessageSummary,
   QuotaUsage,
   StoredMessage,
+  Wanted,
 } from '../types.ts';
 import type { Bodies } from './bodies.ts';
 import { EmbeddedMessage, type MessageContext } from './embedded-message.ts';
 import { keywordNumbers } from './keyword-sets.ts';
 import type { EntryRow, FolderRow } from './mailbox-index.ts';
 import type { MailboxOwner } from './mailbox-owner.ts';
+import { openedPages } from './opened-pages.ts';
 import { joinPath, openName, sealName, splitPath } from './sealed-names.ts';
 import { toUidSet } from './uid-ranges.ts';
 
@@ -49,6 +52,8 @@ export interface MailboxServices {
   /** @throws UnavailableError 'busy', 'shutting-down': for what frees space, or takes next to none. */
   assertOpen(): void;
   release(owner: MailboxOwner): void;
+  /** Background work may use the lease that the handle was just granted. */
+  absorb(owner: MailboxOwner, handle: OwnerHandle): void;
 }
 
 interface NamedFolder {
@@ -432,21 +437,22 @@ export class EmbeddedMailbox implements Mailbox {
     }
   }
 
-  async *messages(
+  async *messages(folder: FolderId, uids: readonly Uid[], want: Wanted): AsyncGenerator<StoredMessage> {
+    for await (const batch of this.messageBatches(folder, uids, want)) yield* batch;
+  }
+
+  async *messageBatches(
     folder: FolderId,
     uids: readonly Uid[],
-    want: 'digest' | 'octets',
-  ): AsyncGenerator<StoredMessage> {
-    let batch = await this.#openBatch(folder, uids, 0, want);
-    for (
-      let from = READ_AHEAD_MESSAGES;
-      batch.length > 0 || from < uids.length;
-      from += READ_AHEAD_MESSAGES
-    ) {
+    want: Wanted,
+  ): AsyncGenerator<readonly StoredMessage[]> {
+    const step = want === 'octets' ? READ_AHEAD_MESSAGES : LOOK_AHEAD_MESSAGES;
+    let batch = await this.#openBatch(folder, uids.slice(0, step), want);
+    for (let from = step; from < uids.length + step; from += step) {
       // The next batch is on its way while this one is being used.
-      const next = this.#openBatch(folder, uids, from, want);
+      const next = this.#openBatch(folder, uids.slice(from, from + step), want);
       next.catch(() => undefined);
-      yield* batch;
+      if (batch.length > 0) yield batch;
       batch = await next;
     }
   }
@@ -460,26 +466,25 @@ export class EmbeddedMailbox implements Mailbox {
 
   // --- Inside ---
 
-  async #openBatch(
-    folder: FolderId,
-    uids: readonly Uid[],
-    from: number,
-    want: 'digest' | 'octets',
-  ): Promise<EmbeddedMessage[]> {
-    if (from >= uids.length) return [];
+  async #openBatch(folder: FolderId, uids: readonly Uid[], want: Wanted): Promise<EmbeddedMessage[]> {
+    if (uids.length === 0) return [];
     // Asked for anew each time: a long FETCH outlives a lease, and must not outlive the right to it.
     const lease = await this.#lease();
     const mailbox = this.id;
-    const { index } = this.#owner;
+    const owner = this.#owner;
     const { bodies } = this.#services;
-    const rows: EntryRow[] = [];
-    for (const uid of uids.slice(from, from + READ_AHEAD_MESSAGES)) {
-      const row = index.entry(folder, uid);
-      if (row !== null) rows.push(row);
-    }
+    const rows = this.#entries(folder, uids);
     const ahead = new Map<EntryRow, Promise<Buffer>>();
-    if (want === 'octets') {
-      const small = rows.filter(({ octets }) => octets <= RAW_MESSAGE_OCTETS);
+    if (want !== 'digest') {
+      const small: EntryRow[] = [];
+      let octets = 0;
+      for (const row of rows) {
+        if (row.octets > RAW_MESSAGE_OCTETS) continue;
+        if (want === 'fields' && openedPages(lease, owner).find(row.messageKey, row.id) !== null) continue;
+        octets += row.bodyOctets;
+        if (octets > READ_AHEAD_MESSAGES * RAW_MESSAGE_OCTETS) break;
+        small.push(row);
+      }
       const reading = bodies.readAll(small.map((row) => ({ mailbox, ...row })));
       for (const [at, row] of small.entries()) {
         // Awaited later, or never: a failure must not count as unhandled meanwhile.
@@ -490,20 +495,34 @@ export class EmbeddedMailbox implements Mailbox {
     const context: MessageContext = {
       mailbox,
       bodies,
+      owner,
+      folder,
       lease: () => this.#lease(),
-      sealed: (messageKey) => this.#owner.index.sealedParts(messageKey),
-      relocate: (uid) => this.#owner.index.entry(folder, uid),
+      heldLease: () => this.#handle.heldLease(),
     };
     return rows.map((row) => {
-      const keywords = this.#keywordNames(lease, row.keywords);
+      const keywords = row.keywords === null ? NO_KEYWORDS : this.#keywordNames(lease, row.keywords);
       return new EmbeddedMessage(row, keywords, context, ahead.get(row) ?? null);
     });
+  }
+
+  /** In the order given. One query for a run of neighbours, where there are few others between them. */
+  #entries(folder: FolderId, uids: readonly Uid[]): EntryRow[] {
+    const { index } = this.#owner;
+    const [first, last] = [uids[0]!, uids.at(-1)!];
+    if (last - first < 2 * uids.length && uids.every((uid, at) => at === 0 || uid > uids[at - 1]!)) {
+      const wanted = new Set<number>(uids);
+      return index.entries(folder, [first, last]).filter(({ uid }) => wanted.has(uid));
+    }
+    return uids.map((uid) => index.entry(folder, uid)).filter((row) => row !== null);
   }
 
   /** @throws what the handle's throws; RefusedError 'nonexistent'. */
   async #lease(): Promise<Lease> {
     this.#owner.assertPresent();
-    return this.#handle.lease();
+    const lease = await this.#handle.lease();
+    this.#services.absorb(this.#owner, this.#handle);
+    return lease;
   }
 
   /** Like the owner's, with a lease at hand. */
@@ -649,6 +668,8 @@ export class EmbeddedMailbox implements Mailbox {
     );
   }
 }
+
+const NO_KEYWORDS: readonly string[] = [];
 
 /** Each UID once: the journal records ascending ranges. */
 const ascending = (uids: readonly Uid[]): Uid[] => [...new Set(uids)].sort((a, b) => a - b);

@@ -8,6 +8,7 @@ import { Flag, type FlagOperation, type FolderRole } from '../types.ts';
 import type { EntryWord } from './folder-state.ts';
 import { changedFlags, changedKeywords } from './keyword-sets.ts';
 import type { PackPlace } from './pack.ts';
+import { PageTable } from './page-table.ts';
 import { openIndexDatabase } from './schema.ts';
 import type { UidRange } from './uid-ranges.ts';
 
@@ -102,6 +103,8 @@ const SQL = {
   entryWords: 'SELECT uid, flags, keywords, modseq FROM entry WHERE folder_id = ? ORDER BY uid',
   entry: `SELECT uid, flags, keywords, entry.modseq, internal_date, save_date, message_key, lower(hex(message_id)), octets,
     body_octets, pack, body_offset FROM entry JOIN message USING (message_key) WHERE folder_id = ? AND uid = ?`,
+  entries: `SELECT uid, flags, keywords, entry.modseq, internal_date, save_date, message_key, lower(hex(message_id)), octets,
+    body_octets, pack, body_offset FROM entry JOIN message USING (message_key) WHERE ${IN_RANGE} ORDER BY uid`,
   sealed: 'SELECT header, digest, epoch FROM message WHERE message_key = ?',
   messageKey: 'SELECT message_key FROM message WHERE message_id = ?',
   insertMessage: 'INSERT INTO message VALUES (NULL, ?, NULL, ?, ?, ?, 1, ?, NULL, NULL, NULL, NULL, ?, ?)',
@@ -138,11 +141,16 @@ export class MailboxIndex {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
+  /** Of sealed pages, which are written in transactions of their own. */
+  readonly pages: PageTable;
+
   constructor(path: string) {
     this.#database = openIndexDatabase(path);
+    this.pages = new PageTable(this.#database);
   }
 
   close(): void {
+    this.pages.close();
     this.#statements.clear();
     this.#database.close();
   }
@@ -210,29 +218,28 @@ export class MailboxIndex {
     const row = this.#statement('entry').get(folder, uid) as unknown as
       | (number | string | null)[]
       | undefined;
-    if (row === undefined) return null;
-    return {
-      uid: row[0] as number,
-      flags: row[1] as number,
-      keywords: row[2] as string | null,
-      modSeq: row[3] as number,
-      internalDate: row[4] as number,
-      saveDate: row[5] as number,
-      messageKey: row[6] as number,
-      id: row[7] as MessageId,
-      octets: row[8] as number,
-      bodyOctets: row[9] as number,
-      pack: row[10] as number | null,
-      bodyOffset: (row[11] as number | null) ?? 0,
-    };
+    return row === undefined ? null : entryRow(row);
   }
 
-  sealedParts(messageKey: number): SealedParts | null {
+  /** Of a range, ascending. */
+  entries(folder: FolderId, [first, last]: UidRange): EntryRow[] {
+    const rows = this.#statement('entries').all(folder, first, last) as unknown as (
+      | number
+      | string
+      | null
+    )[][];
+    return rows.map(entryRow);
+  }
+
+  /** null when the message is gone, 'absorbed' when a page (or its pack) has what was here. */
+  sealedParts(messageKey: number): SealedParts | 'absorbed' | null {
     const row = this.#statement('sealed').get(messageKey) as unknown as
-      | [Uint8Array, Uint8Array, number]
+      | [Uint8Array | null, Uint8Array | null, number]
       | undefined;
     if (row === undefined) return null;
-    return { header: bufferOf(row[0]), digest: bufferOf(row[1]), epoch: row[2] };
+    const [header, digest, epoch] = row;
+    if (header === null || digest === null) return 'absorbed';
+    return { header: bufferOf(header), digest: bufferOf(digest), epoch };
   }
 
   totals(folder: FolderId, [first, last]: UidRange = ALL_UIDS): EntryTotals {
@@ -427,6 +434,23 @@ export class MailboxIndex {
     this.#statements.set(name, statement);
     return statement;
   }
+}
+
+function entryRow(row: readonly (number | string | null)[]): EntryRow {
+  return {
+    uid: row[0] as number,
+    flags: row[1] as number,
+    keywords: row[2] as string | null,
+    modSeq: row[3] as number,
+    internalDate: row[4] as number,
+    saveDate: row[5] as number,
+    messageKey: row[6] as number,
+    id: row[7] as MessageId,
+    octets: row[8] as number,
+    bodyOctets: row[9] as number,
+    pack: row[10] as number | null,
+    bodyOffset: (row[11] as number | null) ?? 0,
+  };
 }
 
 const bufferOf = (octets: Uint8Array): Buffer =>

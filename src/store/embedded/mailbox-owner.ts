@@ -26,7 +26,9 @@ import { FolderState } from './folder-state.ts';
 import type { IndexPool } from './index-pool.ts';
 import { KeywordSets, keywordText } from './keyword-sets.ts';
 import type { FolderRow, MailboxIndex, MailboxRow } from './mailbox-index.ts';
+import type { PageSource } from './opened-pages.ts';
 import type { PackPlace } from './pack.ts';
+import type { PageTable } from './page-table.ts';
 import { parseUidSet, type UidRange } from './uid-ranges.ts';
 
 export type FolderListener = (change: FolderChange) => void;
@@ -46,7 +48,7 @@ interface Planned {
   octets: number;
 }
 
-export class MailboxOwner {
+export class MailboxOwner implements PageSource {
   readonly id: MailboxId;
   readonly #pool: IndexPool;
   #row: MailboxRow | null;
@@ -64,6 +66,17 @@ export class MailboxOwner {
   #changes: [FolderId, FolderChange][] = [];
   #tail: Promise<unknown> = Promise.resolve();
   #hasGarbage = false;
+  #pagesVersion = 0;
+  /** Whether something may have to be folded into pages, merged or dropped from them. */
+  hasPageWork = true;
+  /** Whether pages may hold more of what is expunged than of what is not. */
+  hasDeadEntries = true;
+  /** Messages with greater keys may be without header, digest and page: what a page that does not open leaves. */
+  orphansFrom: number | null = null;
+  /** Pages and roots that did not open, and that nobody was told of yet. */
+  damagedPages = 0;
+  /** Keys of messages that could not be absorbed. */
+  readonly unabsorbable = new Set<number>();
   /** Sessions and operations that need this owner to stay. */
   pins = 0;
   isRemoved = false;
@@ -206,6 +219,34 @@ export class MailboxOwner {
     return this.#open.get(id)?.state ?? this.#load(id);
   }
 
+  // --- Pages ---
+
+  get pagesVersion(): number {
+    return this.#pagesVersion;
+  }
+
+  get pages(): PageTable {
+    return this.index.pages;
+  }
+
+  /** Other pages are live than before. */
+  pagesChanged(): void {
+    this.#pagesVersion++;
+  }
+
+  pageIsBroken(): void {
+    this.orphansFrom = 0;
+    this.hasPageWork = true;
+    this.damagedPages++;
+  }
+
+  /** No page has the message, and its row says that one does. */
+  isOrphan(key: number): void {
+    if (this.orphansFrom !== null || this.unabsorbable.has(key)) return;
+    this.orphansFrom = 0;
+    this.hasPageWork = true;
+  }
+
   // --- Planning ---
 
   /**
@@ -311,6 +352,7 @@ export class MailboxOwner {
     index.begin();
     for (const [id, place] of places) index.setPlace(id, place);
     index.commit();
+    this.hasPageWork = true;
   }
 
   /** Forgets garbage that the checkpoint unlinked. */
@@ -476,6 +518,8 @@ export class MailboxOwner {
     index.collectGarbage();
     folder.modSeq = modSeq;
     this.#hasGarbage = true;
+    this.hasPageWork = true;
+    this.hasDeadEntries = true;
     const uids = this.#open.get(folder.id)?.state.remove(ranges);
     if (uids !== undefined) this.#changes.push([folder.id, { kind: 'expunged', uids, modSeq, origin }]);
   }

@@ -3,6 +3,7 @@
  */
 import { DatabaseSync } from 'node:sqlite';
 import { IntegrityError, UnavailableError } from '../../errors.ts';
+import { PAGE_SCHEMA } from './page-table.ts';
 
 /** Below it, a WAL reset under concurrent checkpoints may corrupt a database. */
 const LEAST_SQLITE_VERSION = [3, 51, 3] as const;
@@ -91,6 +92,7 @@ const MIGRATIONS: readonly string[] = [
     message_id BLOB NOT NULL PRIMARY KEY
   ) STRICT, WITHOUT ROWID;
   `,
+  PAGE_SCHEMA,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

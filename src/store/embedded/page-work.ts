@@ -1,0 +1,387 @@
+/**
+ * One step of absorbing in one mailbox: folds some messages into a page, or merges pages, or drops what is dead, and
+ * commits it. docs/format.md, "Pages", with what a crash between two steps leaves.
+ */
+import { randomBytes } from 'node:crypto';
+import { IntegrityError } from '../../errors.ts';
+import {
+  ABSORB_FAILURES,
+  ABSORB_MESSAGES,
+  ABSORB_OCTETS,
+  PAGE_FAN,
+  PAGE_MESSAGES,
+  PAGE_OCTETS,
+  RAW_MESSAGE_OCTETS,
+} from '../../limits.ts';
+import { type Digest, decodeDigest } from '../../message/digest.ts';
+import { keptFields } from '../../message/kept-fields.ts';
+import { openBodyRange, openSmallBody } from '../../seal/body.ts';
+import { RAW_PREFIX_OCTETS } from '../../seal/frames.ts';
+import { openHeader } from '../../seal/header.ts';
+import { openObject } from '../../seal/object.ts';
+import { FILE_KEY_OCTETS } from '../../seal/primitives.ts';
+import type { Pace, TakeLease } from './absorber.ts';
+import type { Bodies } from './bodies.ts';
+import type { MailboxOwner } from './mailbox-owner.ts';
+import { type OpenedPages, openedPages } from './opened-pages.ts';
+import {
+  type ColumnName,
+  Directory,
+  encodeDirectory,
+  encodeTexts,
+  FileKeys,
+  isFull,
+  type ListedPage,
+  PAGE_COLUMNS,
+  type PageEntry,
+  type PagePlace,
+  packColumn,
+  pageTexts,
+  sealColumn,
+  sealRoot,
+  TEXT_COLUMNS,
+  Texts,
+} from './page.ts';
+import type { AbsorbableRow } from './page-table.ts';
+
+/** Clear octets of one message in its page, texts aside. */
+const FIXED_OCTETS = 100;
+
+export class PageWork {
+  readonly #owner: MailboxOwner;
+  readonly #bodies: Bodies;
+  readonly #lease: TakeLease;
+  readonly #pace: Pace;
+
+  constructor(owner: MailboxOwner, bodies: Bodies, lease: TakeLease, pace: Pace) {
+    this.#owner = owner;
+    this.#bodies = bodies;
+    this.#lease = lease;
+    this.#pace = pace;
+  }
+
+  /** @returns whether something was done; when not, nothing was left to do. */
+  async step(): Promise<boolean> {
+    const owner = this.#owner;
+    // What comes from here on is news to the next step.
+    owner.hasPageWork = false;
+    try {
+      const isDone =
+        (await this.#absorb()) || (await this.#merge()) || (await this.#compact()) || (await this.#sweep());
+      if (isDone) owner.hasPageWork = true;
+      return isDone;
+    } catch (error) {
+      owner.hasPageWork = true;
+      if (!(error instanceof IntegrityError)) throw error;
+      // A page that was to be read did not open: it is not listed from now on.
+      this.#commit([], null, []);
+      return true;
+    }
+  }
+
+  // --- Absorbing ---
+
+  async #absorb(): Promise<boolean> {
+    const rows = await this.#nextRows();
+    if (rows.length === 0) return false;
+    const entries: PageEntry[] = [];
+    const stripped: number[] = [];
+    const wanted = rows.filter(({ octets }) => octets <= RAW_MESSAGE_OCTETS);
+    const mailbox = this.#owner.id;
+    const reading = this.#bodies.readAll(wanted.map((row) => ({ mailbox, ...row, ...row.place })));
+    const bodies = new Map<AbsorbableRow, Promise<Buffer>>();
+    for (const [at, row] of wanted.entries()) {
+      // Awaited later, or never: a failure must not count as unhandled meanwhile.
+      reading[at]!.catch(() => undefined);
+      bodies.set(row, reading[at]!);
+    }
+    let octets = 0;
+    for (const row of rows) {
+      const entry = await this.#open(row, bodies.get(row) ?? null);
+      if (entry === null) {
+        if (this.#owner.unabsorbable.size >= ABSORB_FAILURES) this.#owner.unabsorbable.clear();
+        this.#owner.unabsorbable.add(row.key);
+        continue;
+      }
+      entries.push(entry);
+      if (row.sealed !== null) stripped.push(row.key);
+      octets += octetsOf(entry);
+      if (octets > ABSORB_OCTETS) break;
+      await this.#pace.pause();
+    }
+    if (entries.length > 0) await this.#writePage([], entries, stripped);
+    for (const { fileKey } of entries) fileKey.fill(0);
+    return true;
+  }
+
+  /** Newly arrived messages; else, when a page was lost, those that only their pack has. */
+  async #nextRows(): Promise<AbsorbableRow[]> {
+    const owner = this.#owner;
+    const arrived = await this.#scan(
+      0,
+      (after) => owner.pages.unabsorbed(after, ABSORB_MESSAGES),
+      () => true,
+    );
+    if (arrived.length > 0 || owner.orphansFrom === null) return arrived;
+    const orphans = await this.#scan(
+      owner.orphansFrom,
+      (after) => owner.pages.absorbed(after, ABSORB_MESSAGES),
+      ({ key, id }) => this.#opened().find(key, id) === null,
+    );
+    owner.orphansFrom = orphans.at(-1)?.key ?? null;
+    return orphans;
+  }
+
+  /** The first rows that are wanted and can be absorbed. */
+  async #scan(
+    from: number,
+    next: (after: number) => AbsorbableRow[],
+    isWanted: (row: AbsorbableRow) => boolean,
+  ): Promise<AbsorbableRow[]> {
+    const found: AbsorbableRow[] = [];
+    for (let after = from; ; ) {
+      const rows = next(after);
+      for (const row of rows) {
+        if (!this.#owner.unabsorbable.has(row.key) && isWanted(row)) found.push(row);
+        if (found.length === ABSORB_MESSAGES) return found;
+      }
+      if (rows.length < ABSORB_MESSAGES) return found;
+      after = rows.at(-1)!.key;
+      await this.#pace.pause();
+    }
+  }
+
+  /** @returns null when header or digest do not open, which the message's readers are told. */
+  async #open(row: AbsorbableRow, body: Promise<Buffer> | null): Promise<PageEntry | null> {
+    const { key, id, epoch, octets } = row;
+    const mailbox = this.#owner.id;
+    try {
+      const { header, digest: sealed } = row.sealed ?? (await this.#bodies.readHead(mailbox, id, row.place));
+      const { identity } = this.#lease();
+      const fileKey = openHeader(header, identity);
+      const digest = decodeDigest(openObject(fileKey, 'digest', [mailbox, id, epoch], sealed));
+      if (digest.sizeOctets !== octets) return null;
+      const fields = await this.#fields(row, fileKey, digest, body);
+      return { key, id, sizeOctets: octets, fileKey, texts: pageTexts(digest, fields) };
+    } catch (error) {
+      if (error instanceof IntegrityError) return null;
+      throw error;
+    }
+  }
+
+  /** The kept fields, or null when they are too long, or the body does not open. */
+  async #fields(
+    row: AbsorbableRow,
+    fileKey: Buffer,
+    { parts, frames }: Digest,
+    body: Promise<Buffer> | null,
+  ): Promise<string | null> {
+    const { headerStart, bodyStart } = parts[0]!;
+    try {
+      if (body !== null) {
+        const message = openSmallBody(fileKey, await body, [RAW_PREFIX_OCTETS + row.octets], row.octets);
+        return keptFields(message.subarray(headerStart, bodyStart));
+      }
+      const source = await this.#bodies.open({ mailbox: this.#owner.id, ...row, ...row.place });
+      try {
+        const octets: Buffer[] = [];
+        for await (const part of openBodyRange(fileKey, frames, row.octets, source, headerStart, bodyStart)) {
+          octets.push(part);
+        }
+        return keptFields(Buffer.concat(octets));
+      } finally {
+        await source.close();
+      }
+    } catch (error) {
+      if (error instanceof IntegrityError) return null;
+      throw error;
+    }
+  }
+
+  // --- Merging ---
+
+  async #merge(): Promise<boolean> {
+    const run = mergeable(this.#opened().listed);
+    if (run.length === 0) return false;
+    await this.#rewrite(run);
+    return true;
+  }
+
+  /** A page of which most is expunged is written anew without that; one of which all is, is dropped. */
+  async #compact(): Promise<boolean> {
+    const owner = this.#owner;
+    if (!owner.hasDeadEntries) return false;
+    owner.hasDeadEntries = false;
+    for (const page of this.#opened().listed) {
+      // Keys between the first and the last of a page may be another's, so that this is too much at most.
+      const live = owner.pages.countKeys(page.first, page.last);
+      await this.#pace.pause();
+      if (live * 2 >= page.count) continue;
+      owner.hasDeadEntries = true;
+      await this.#rewrite([page]);
+      return true;
+    }
+    return false;
+  }
+
+  async #rewrite(run: readonly ListedPage[]): Promise<void> {
+    const sources = run.map((page) => {
+      const directory = new Directory(this.#opened().open(page, 'directory'));
+      const live = this.#owner.pages.keys(page.first, page.last);
+      const slots: number[] = [];
+      for (let slot = 0; slot < directory.count; slot++)
+        if (live.has(directory.keyAt(slot))) slots.push(slot);
+      return { page, directory, slots };
+    });
+    const order: { readonly source: number; readonly slot: number; readonly key: number }[] = [];
+    for (const [source, { directory, slots }] of sources.entries()) {
+      for (const slot of slots) order.push({ source, slot, key: directory.keyAt(slot) });
+    }
+    order.sort((a, b) => a.key - b.key);
+    if (order.length === 0) return this.#commit(run, null, []);
+
+    const place = this.#newPlace();
+    let octets = order.length * FIXED_OCTETS;
+    for (const column of PAGE_COLUMNS) {
+      let clear: Buffer;
+      if (column === 'directory') {
+        clear = encodeDirectory(
+          order.map(({ source, slot, key }) => {
+            const { directory } = sources[source]!;
+            return { key, id: directory.idAt(slot), sizeOctets: directory.sizeAt(slot) };
+          }),
+        );
+      } else {
+        const opened: (Texts | FileKeys)[] = [];
+        for (const { page } of sources) {
+          const source = this.#opened().open(page, column);
+          opened.push(
+            column === 'file-keys' ? new FileKeys(source, page.count) : new Texts(source, page.count),
+          );
+          await this.#pace.pause();
+        }
+        const values = order.map(({ source, slot }) => {
+          const from = opened[source]!;
+          return from instanceof FileKeys ? from.at(slot) : from.octetsAt(slot);
+        });
+        clear = column === 'file-keys' ? Buffer.concat(values) : encodeTexts(values);
+        if (column !== 'file-keys') octets += clear.length - 4 * values.length;
+      }
+      await this.#writeColumn(place, column, clear);
+      await this.#pace.pause();
+    }
+    const [first, last] = [order[0]!.key, order.at(-1)!.key];
+    this.#commit(run, { ...listedAs(place), count: order.length, first, last, octets }, []);
+  }
+
+  // --- Writing ---
+
+  /** Columns first, unlisted and so of no meaning; then, in one step, the root that lists them. */
+  async #writePage(
+    replaced: readonly ListedPage[],
+    entries: readonly PageEntry[],
+    stripped: readonly number[],
+  ): Promise<void> {
+    const place = this.#newPlace();
+    entries = entries.toSorted((a, b) => a.key - b.key);
+    const keys = Buffer.alloc(entries.length * FILE_KEY_OCTETS);
+    for (const [slot, { fileKey }] of entries.entries()) fileKey.copy(keys, slot * FILE_KEY_OCTETS);
+    await this.#writeColumn(place, 'directory', encodeDirectory(entries));
+    await this.#writeColumn(place, 'file-keys', keys);
+    for (const column of TEXT_COLUMNS) {
+      await this.#writeColumn(place, column, encodeTexts(entries.map(({ texts }) => texts[column])));
+      await this.#pace.pause();
+    }
+    const octets = entries.reduce((sum, entry) => sum + octetsOf(entry), 0);
+    const [first, last] = [entries[0]!.key, entries.at(-1)!.key];
+    this.#commit(replaced, { ...listedAs(place), count: entries.length, first, last, octets }, stripped);
+  }
+
+  /** Zeroes `clear`. */
+  async #writeColumn(place: PagePlace, column: ColumnName, clear: Buffer): Promise<void> {
+    const packed = await packColumn(clear);
+    clear.fill(0);
+    const lease = this.#lease();
+    this.#owner.pages.insertColumn(place.page, column, sealColumn(lease.indexKey, place, column, packed));
+    packed.fill(0);
+  }
+
+  #newPlace(): PagePlace {
+    const { mailbox, epoch } = this.#lease();
+    return { mailbox, epoch, page: randomBytes(16).toString('hex'), generation: this.#generation() + 1 };
+  }
+
+  #generation(): number {
+    return this.#owner.pages.root()?.generation ?? 0;
+  }
+
+  /** Broken pages are not listed again: their messages become orphans, and are folded in anew. */
+  #commit(replaced: readonly ListedPage[], added: ListedPage | null, stripped: readonly number[]): void {
+    const { mailbox, epoch, indexKey } = this.#lease();
+    const { pages } = this.#owner;
+    const gone = new Set(replaced.map(({ page }) => page));
+    const listed = this.#opened().listed.filter(({ page }) => !gone.has(page));
+    if (added !== null) listed.push(added);
+    listed.sort((a, b) => a.first - b.first);
+    const generation = this.#generation() + 1;
+    const sealed = sealRoot(indexKey, { mailbox, epoch, generation }, listed);
+    pages.commit({ epoch, generation, sealed }, stripped);
+    this.#owner.pagesChanged();
+  }
+
+  /** Removes a page that no root lists: one that was replaced, or that a crash or the lease's end left half written. */
+  async #sweep(): Promise<boolean> {
+    const { pages } = this.#owner;
+    const listed = new Set(this.#opened().listed.map(({ page }) => page));
+    for (const page of pages.pages()) {
+      if (listed.has(page)) continue;
+      pages.deletePage(page);
+      return true;
+    }
+    return false;
+  }
+
+  #opened(): OpenedPages {
+    return openedPages(this.#lease(), this.#owner);
+  }
+}
+
+const listedAs = ({ page, generation }: PagePlace): Pick<ListedPage, 'page' | 'generation'> => ({
+  page,
+  generation,
+});
+
+const octetsOf = ({ texts }: PageEntry): number =>
+  FIXED_OCTETS + TEXT_COLUMNS.reduce((sum, column) => sum + texts[column].length, 0);
+
+/** 0 below 16 messages, 1 below 256, 2 below 4,096; a page of many octets counts as full. */
+function levelOf(page: ListedPage): number {
+  if (isFull(page)) return 3;
+  let level = 0;
+  for (let count = page.count; count >= PAGE_FAN; count /= PAGE_FAN) level++;
+  return level;
+}
+
+/**
+ * Which neighbours are to be merged: the last pages, back to the first of PAGE_FAN of one level that no larger page
+ * separates. So each message is written once for each level.
+ */
+export function mergeable(pages: readonly ListedPage[]): readonly ListedPage[] {
+  for (let level = 0; level < 3; level++) {
+    let from = pages.length;
+    while (from > 0 && levelOf(pages[from - 1]!) <= level) from--;
+    const run = pages.slice(from);
+    const first = run.findIndex((page) => levelOf(page) === level);
+    if (run.filter((page) => levelOf(page) === level).length < PAGE_FAN) continue;
+    const merged: ListedPage[] = [];
+    let [count, octets] = [0, 0];
+    for (const page of run.slice(first)) {
+      count += page.count;
+      octets += page.octets;
+      if (count > PAGE_MESSAGES || octets > PAGE_OCTETS) break;
+      merged.push(page);
+    }
+    return merged;
+  }
+  return [];
+}
