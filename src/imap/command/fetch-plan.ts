@@ -1,4 +1,5 @@
 /** What a FETCH asks for, sorted by what it costs. RFC 9051 §6.4.5, RFC 3501 §6.4.5. */
+import { areKept } from '../../message/kept-fields.ts';
 import type { OctetRange, SectionSpec } from '../../message/section.ts';
 import type { FetchItem, Section } from '../wire/ast.ts';
 import { printBodySectionName } from '../wire/section.ts';
@@ -10,6 +11,8 @@ export interface OctetsItem {
   readonly section: SectionSpec;
   /** Fields of HEADER.FIELDS and HEADER.FIELDS.NOT. */
   readonly fields: readonly string[];
+  /** The same in lower case, when they are to be selected and all of them are kept (message/kept-fields.ts), else null. */
+  readonly kept: ReadonlySet<string> | null;
   /** `<offset.length>` of what the section names. */
   readonly partial: { readonly offset: number; readonly length: number } | null;
 }
@@ -25,8 +28,8 @@ export interface FetchPlan {
   readonly withUid: boolean;
   readonly withFlags: boolean;
   readonly withModSeq: boolean;
-  /** What the dearest item needs: the open folder, its index, the sealed digest, or the message. */
-  readonly needs: 'view' | 'index' | 'digest' | 'octets';
+  /** What the dearest item needs: the open folder, its index, the sealed digest, kept header fields, or the message. */
+  readonly needs: 'view' | 'index' | 'digest' | 'fields' | 'octets';
   /** Whether an item sets \Seen. */
   readonly setsSeen: boolean;
 }
@@ -37,7 +40,7 @@ const RFC822_SECTIONS = {
   'RFC822.TEXT': { path: [], text: 'TEXT' },
 } as const satisfies Record<string, SectionSpec>;
 
-const COST = ['view', 'index', 'digest', 'octets'] as const;
+const COST = ['view', 'index', 'digest', 'fields', 'octets'] as const;
 
 /** @param withModSeq Adds MODSEQ when it was not asked for (RFC 7162 §3.1.4.1). */
 export function planFetch(items: readonly FetchItem[], isUid: boolean, withModSeq: boolean): FetchPlan {
@@ -73,22 +76,26 @@ export function planFetch(items: readonly FetchItem[], isUid: boolean, withModSe
           name: item.item,
           section: RFC822_SECTIONS[item.item],
           fields: [],
+          kept: null,
           partial: null,
         });
         setsSeen ||= item.item !== 'RFC822.HEADER';
-        cost = 3;
+        cost = 4;
         break;
-      case 'BODY[]':
+      case 'BODY[]': {
+        const kept = keptOf(item.section);
         planned.push({
           kind: 'octets',
           name: printBodySectionName(item),
           section: sectionSpec(item.section),
           fields: item.section.fields,
+          kept,
           partial: item.partial,
         });
         setsSeen ||= !item.isPeek;
-        cost = 3;
+        cost = Math.max(cost, kept === null ? 4 : 3);
         break;
+      }
       default:
         item satisfies never;
     }
@@ -106,6 +113,11 @@ export function planFetch(items: readonly FetchItem[], isUid: boolean, withModSe
 
 function sectionSpec(section: Section): SectionSpec {
   return { path: section.part === '' ? [] : section.part.split('.').map(Number), text: section.text };
+}
+
+function keptOf({ part, text, fields }: Section): ReadonlySet<string> | null {
+  if (part !== '' || text !== 'HEADER.FIELDS' || !areKept(fields)) return null;
+  return new Set(fields.map((name) => name.toLowerCase()));
 }
 
 /** The part of `range` that `<offset.length>` leaves; empty when the offset lies behind it. */

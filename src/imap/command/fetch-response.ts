@@ -7,6 +7,7 @@
  */
 import { IMAP_STREAM_OCTETS } from '../../limits.ts';
 import { selectFields } from '../../message/header.ts';
+import { selectKept } from '../../message/kept-fields.ts';
 import { locateSection, type OctetRange } from '../../message/section.ts';
 import type { MessageSummary, StoredMessage } from '../../store/types.ts';
 import { printDateTime } from '../wire/dates.ts';
@@ -96,6 +97,56 @@ export async function writeResponse(
   return true;
 }
 
+/**
+ * The response of a message of which all is at hand, as wire text; null when the message has to be opened for it, and ''
+ * when it is gone or unknown to the client. What writeResponse would write, without a wait.
+ */
+export function knownResponse(
+  plan: FetchPlan,
+  message: StoredMessage,
+  selected: SelectedFolder,
+): string | null {
+  const { uid } = message;
+  const number = selected.numbers.sequenceOf(uid);
+  if (number === 0 || selected.view.flags(uid) === undefined) return '';
+  let items = plan.withUid ? `UID ${uid}` : '';
+  for (const item of plan.items) {
+    const text =
+      item.kind === 'octets' ? knownFields(item, message) : knownValue(item.kind, message, selected);
+    if (text === null) return null;
+    items += items === '' ? text : ` ${text}`;
+  }
+  return `* ${number} FETCH (${items})\r\n`;
+}
+
+function knownValue(
+  kind: Exclude<PlannedItem, OctetsItem>['kind'],
+  message: StoredMessage,
+  selected: SelectedFolder,
+): string | null {
+  switch (kind) {
+    case 'ENVELOPE':
+      return prefixed('ENVELOPE ', message.known('envelope'));
+    case 'BODYSTRUCTURE':
+      return prefixed('BODYSTRUCTURE ', message.known('body-structure'));
+    case 'BODY':
+      return null;
+    default:
+      return indexValue(kind, message, selected);
+  }
+}
+
+const prefixed = (prefix: string, text: string | null): string | null =>
+  text === null ? null : prefix + text;
+
+function knownFields({ name, kept, partial }: OctetsItem, message: StoredMessage): string | null {
+  const fields = kept === null ? null : message.known('fields');
+  if (fields === null) return null;
+  const selected = selectKept(fields, kept!);
+  const { start, end } = partialRange({ start: 0, end: selected.length }, partial);
+  return `${name} {${end - start}}\r\n${selected.slice(start, end)}`;
+}
+
 /** Pieces of a response, held back until it is whole or `commit` is called. */
 class Draft {
   readonly #out: Output;
@@ -155,6 +206,17 @@ async function value(
       return `BODY ${(await message.digest()).body}`;
     case 'BODYSTRUCTURE':
       return `BODYSTRUCTURE ${(await message.digest()).bodyStructure}`;
+    default:
+      return indexValue(item.kind, message, selected);
+  }
+}
+
+function indexValue(
+  kind: 'INTERNALDATE' | 'RFC822.SIZE' | 'FLAGS' | 'MODSEQ',
+  message: StoredMessage,
+  selected: SelectedFolder,
+): string {
+  switch (kind) {
     case 'INTERNALDATE':
       return `INTERNALDATE ${printDateTime(message.internalDate)}`;
     case 'RFC822.SIZE':
@@ -172,7 +234,7 @@ async function value(
     case 'MODSEQ':
       return `MODSEQ (${selected.view.flags(message.uid)?.modSeq ?? message.modSeq})`;
     default:
-      return item satisfies never;
+      return kind satisfies never;
   }
 }
 

@@ -84,7 +84,7 @@ async function findMessages(test: SearchTest, context: CommandContext): Promise<
   if (doubtful.size === 0) return { found, broken: null };
   const uids = Array.from(doubtful.keys()) as Uid[];
   let broken: IntegrityError | null = null;
-  for await (const message of mailbox.messages(selected.id, uids, 'octets')) {
+  for await (const message of mailbox.messages(selected.id, uids, test.cost === 2 ? 'octets' : 'fields')) {
     const candidate = doubtful.get(message.uid)!;
     try {
       if (await test.full(candidate, new SearchedMessage(message, slice))) found.push(message.uid);

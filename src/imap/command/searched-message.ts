@@ -1,5 +1,6 @@
 /** An opened message as SEARCH sees it: decoded, case-mapped text, each piece read once. */
-import { fieldValues } from '../../message/header.ts';
+import { fieldValues, fieldValuesOf } from '../../message/header.ts';
+import { areKept } from '../../message/kept-fields.ts';
 import {
   casemap,
   decodeHeaderText,
@@ -25,6 +26,8 @@ export class SearchedMessage {
 
   /** The values of a field of the message's own header, as latin1. */
   async rawFieldValues(name: string): Promise<readonly string[]> {
+    const kept = areKept([name]) ? this.#message.known('fields') : null;
+    if (kept !== null) return fieldValuesOf(kept, name);
     if (this.#header === null) {
       const [top] = (await this.#message.digest()).parts;
       this.#header = await this.#message.read(top!.headerStart, top!.bodyStart);
