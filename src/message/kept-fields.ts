@@ -5,11 +5,14 @@
  * message lacks included.
  */
 import { KEPT_FIELDS_OCTETS } from '../limits.ts';
-import { scanFields } from './header.ts';
+import { endOfField, scanFields } from './header.ts';
 
 /** Of no interest to a client that lists messages, and half of a header's octets. */
 const TRACE_FIELDS: ReadonlySet<string> = new Set(['received', 'x-received', 'x-gm-message-state']);
 const TRACE_PREFIXES = ['arc-', 'x-google-', 'x-ms-', 'x-microsoft-', 'x-forefront-'] as const;
+
+/** A folder's messages have some hundred names of fields; who makes up more has each looked at anew. */
+const MET_NAMES = 1_000;
 
 /** @param name In lower case. */
 const isTraceField = (name: string): boolean =>
@@ -34,24 +37,45 @@ export function keptFields(header: Buffer): string | null {
   return kept;
 }
 
-/**
- * What `selectFields` of the whole header gives in its mode 'only'.
- * @param wanted Names in lower case, all kept.
- */
-export function selectKept(kept: string, wanted: ReadonlySet<string>): string {
-  let selected = '';
-  let from = 0;
-  let until = 0;
-  for (const { name, start, end } of scanFields(kept)) {
-    if (!wanted.has(name.toLowerCase())) continue;
-    // Neighbours are taken in one piece.
-    if (start !== until) {
-      selected += kept.slice(from, until);
-      from = start;
-    }
-    until = end;
+/** Selects fields from those that were kept of one message after the other, as `selectFields` does from whole headers. */
+export class KeptSelection {
+  readonly #wanted: ReadonlySet<string>;
+  /** Names as they were met, and whether they are wanted: messages spell them alike. */
+  readonly #met = new Map<string, boolean>();
+
+  /** @param names All kept. */
+  constructor(names: readonly string[]) {
+    this.#wanted = new Set(names.map((name) => name.toLowerCase()));
   }
-  selected += kept.slice(from, until);
-  if (selected !== '' && !selected.endsWith('\n')) selected += '\r\n';
-  return `${selected}\r\n`;
+
+  /** What selectFields of the message's header gives in its mode 'only'. @param kept As keptFields gives it. */
+  select(kept: string): string {
+    let selected = '';
+    let from = 0;
+    let until = 0;
+    for (let start = 0; start < kept.length; ) {
+      const end = endOfField(kept, start);
+      if (this.#wants(kept.slice(start, kept.indexOf(':', start)))) {
+        // Neighbours are taken in one piece.
+        if (start !== until) {
+          selected += kept.slice(from, until);
+          from = start;
+        }
+        until = end;
+      }
+      start = end;
+    }
+    selected += kept.slice(from, until);
+    if (selected !== '' && !selected.endsWith('\n')) selected += '\r\n';
+    return `${selected}\r\n`;
+  }
+
+  /** @param name May have white space behind it (RFC 5322 §4.5). */
+  #wants(name: string): boolean {
+    const met = this.#met.get(name);
+    if (met !== undefined) return met;
+    const isWanted = this.#wanted.has(name.trimEnd().toLowerCase());
+    if (this.#met.size < MET_NAMES) this.#met.set(name, isWanted);
+    return isWanted;
+  }
 }

@@ -61,19 +61,22 @@ export interface MessageSummary {
   readonly emailId: MessageId;
 }
 
-/** What a message may be known by without being opened: values of ENVELOPE and BODYSTRUCTURE, kept header fields. */
-export type KnownText = 'envelope' | 'body-structure' | 'fields';
+/** What is known of a message without opening it, as latin1 text; null where it has to be opened. To be used at once. */
+export interface KnownContent {
+  /** As Digest.envelope and Digest.bodyStructure. */
+  readonly envelope: string | null;
+  readonly bodyStructure: string | null;
+  /** Of message/kept-fields.ts. */
+  readonly fields: string | null;
+}
 
-/** What an iteration over messages is for, the dearest of it: what `known` tells or the digest, kept fields, octets. */
+/** What an iteration over messages is for, the dearest of it: the digest, kept fields, or octets. */
 export type Wanted = 'digest' | 'fields' | 'octets';
 
 /** A message that can be opened. Valid until the iteration that yielded it goes on. */
 export interface StoredMessage extends MessageSummary {
-  /**
-   * As latin1 text, at once: the digest's, or the fields of message/kept-fields.ts. null when it is not at hand, and the
-   * message has to be opened for it.
-   */
-  known(what: KnownText): string | null;
+  /** What can be told at once; null when nothing can, and the message has to be opened. */
+  known(): KnownContent | null;
   /** @throws IntegrityError when the sealed digest does not open and cannot be derived anew. */
   digest(): Promise<Digest>;
   /**

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { KEPT_FIELDS_OCTETS } from '../../src/limits.ts';
 import { selectFields } from '../../src/message/header.ts';
-import { areKept, keptFields, selectKept } from '../../src/message/kept-fields.ts';
+import { areKept, KeptSelection, keptFields } from '../../src/message/kept-fields.ts';
 
 const NAMES = [
   'From',
@@ -42,9 +42,9 @@ describe('kept header fields', () => {
     fc.assert(
       fc.property(HEADER, fc.subarray([...NAMES, 'Missing']), (header, names) => {
         fc.pre(areKept(names));
-        const wanted = new Set(names.map((name) => name.toLowerCase()));
+        const selection = new KeptSelection(names);
         const whole = selectFields(header, names, 'only').toString('latin1');
-        assert.equal(selectKept(keptFields(header)!, wanted), whole);
+        for (let time = 0; time < 2; time++) assert.equal(selection.select(keptFields(header)!), whole);
       }),
       { numRuns: 500 },
     );

@@ -1,5 +1,5 @@
 /** What a FETCH asks for, sorted by what it costs. RFC 9051 §6.4.5, RFC 3501 §6.4.5. */
-import { areKept } from '../../message/kept-fields.ts';
+import { areKept, KeptSelection } from '../../message/kept-fields.ts';
 import type { OctetRange, SectionSpec } from '../../message/section.ts';
 import type { FetchItem, Section } from '../wire/ast.ts';
 import { printBodySectionName } from '../wire/section.ts';
@@ -11,8 +11,8 @@ export interface OctetsItem {
   readonly section: SectionSpec;
   /** Fields of HEADER.FIELDS and HEADER.FIELDS.NOT. */
   readonly fields: readonly string[];
-  /** The same in lower case, when they are to be selected and all of them are kept (message/kept-fields.ts), else null. */
-  readonly kept: ReadonlySet<string> | null;
+  /** What selects them from kept fields, when all of them are kept (message/kept-fields.ts), else null. */
+  readonly kept: KeptSelection | null;
   /** `<offset.length>` of what the section names. */
   readonly partial: { readonly offset: number; readonly length: number } | null;
 }
@@ -115,9 +115,9 @@ function sectionSpec(section: Section): SectionSpec {
   return { path: section.part === '' ? [] : section.part.split('.').map(Number), text: section.text };
 }
 
-function keptOf({ part, text, fields }: Section): ReadonlySet<string> | null {
+function keptOf({ part, text, fields }: Section): KeptSelection | null {
   if (part !== '' || text !== 'HEADER.FIELDS' || !areKept(fields)) return null;
-  return new Set(fields.map((name) => name.toLowerCase()));
+  return new KeptSelection(fields);
 }
 
 /** The part of `range` that `<offset.length>` leaves; empty when the offset lies behind it. */

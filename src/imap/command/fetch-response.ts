@@ -7,9 +7,8 @@
  */
 import { IMAP_STREAM_OCTETS } from '../../limits.ts';
 import { selectFields } from '../../message/header.ts';
-import { selectKept } from '../../message/kept-fields.ts';
 import { locateSection, type OctetRange } from '../../message/section.ts';
-import type { MessageSummary, StoredMessage } from '../../store/types.ts';
+import type { KnownContent, MessageSummary, StoredMessage } from '../../store/types.ts';
 import { printDateTime } from '../wire/dates.ts';
 import type { Output, SelectedFolder } from './context.ts';
 import { type FetchPlan, type OctetsItem, type PlannedItem, partialRange } from './fetch-plan.ts';
@@ -109,10 +108,12 @@ export function knownResponse(
   const { uid } = message;
   const number = selected.numbers.sequenceOf(uid);
   if (number === 0 || selected.view.flags(uid) === undefined) return '';
+  const known = message.known();
+  if (known === null) return null;
   let items = plan.withUid ? `UID ${uid}` : '';
   for (const item of plan.items) {
     const text =
-      item.kind === 'octets' ? knownFields(item, message) : knownValue(item.kind, message, selected);
+      item.kind === 'octets' ? knownFields(item, known) : knownValue(item.kind, message, known, selected);
     if (text === null) return null;
     items += items === '' ? text : ` ${text}`;
   }
@@ -122,13 +123,14 @@ export function knownResponse(
 function knownValue(
   kind: Exclude<PlannedItem, OctetsItem>['kind'],
   message: StoredMessage,
+  known: KnownContent,
   selected: SelectedFolder,
 ): string | null {
   switch (kind) {
     case 'ENVELOPE':
-      return prefixed('ENVELOPE ', message.known('envelope'));
+      return prefixed('ENVELOPE ', known.envelope);
     case 'BODYSTRUCTURE':
-      return prefixed('BODYSTRUCTURE ', message.known('body-structure'));
+      return prefixed('BODYSTRUCTURE ', known.bodyStructure);
     case 'BODY':
       return null;
     default:
@@ -136,13 +138,12 @@ function knownValue(
   }
 }
 
-const prefixed = (prefix: string, text: string | null): string | null =>
-  text === null ? null : prefix + text;
+const prefixed = (name: string, text: string | null): string | null => (text === null ? null : name + text);
 
-function knownFields({ name, kept, partial }: OctetsItem, message: StoredMessage): string | null {
-  const fields = kept === null ? null : message.known('fields');
+function knownFields({ name, kept, partial }: OctetsItem, known: KnownContent): string | null {
+  const fields = kept === null ? null : known.fields;
   if (fields === null) return null;
-  const selected = selectKept(fields, kept!);
+  const selected = kept!.select(fields);
   const { start, end } = partialRange({ start: 0, end: selected.length }, partial);
   return `${name} {${end - start}}\r\n${selected.slice(start, end)}`;
 }

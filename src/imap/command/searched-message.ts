@@ -26,7 +26,7 @@ export class SearchedMessage {
 
   /** The values of a field of the message's own header, as latin1. */
   async rawFieldValues(name: string): Promise<readonly string[]> {
-    const kept = areKept([name]) ? this.#message.known('fields') : null;
+    const kept = areKept([name]) ? (this.#message.known()?.fields ?? null) : null;
     if (kept !== null) return fieldValuesOf(kept, name);
     if (this.#header === null) {
       const [top] = (await this.#message.digest()).parts;

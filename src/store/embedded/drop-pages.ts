@@ -6,11 +6,14 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { MailboxId } from '../../ids.ts';
 import { listPacks, packFile, readPack } from './pack.ts';
 
+const WITHOUT_PARTS =
+  'SELECT count(*) AS messages FROM message LEFT JOIN message_parts USING (message_key) WHERE header IS NULL';
+
 /** @returns the messages whose records are not there: they keep no header, and cannot be opened. */
 export function dropPages(database: DatabaseSync, data: string, mailbox: MailboxId): number {
   const fill = database.prepare(
-    `UPDATE message SET header = ?, digest = ?
-    WHERE message_id = ? AND pack = ? AND record_offset = ? AND header IS NULL`,
+    `INSERT OR IGNORE INTO message_parts SELECT message_key, ?, ? FROM message
+    WHERE message_id = ? AND pack = ? AND record_offset = ?`,
   );
   database.exec('BEGIN');
   for (const pack of listPacks(data, mailbox)) {
@@ -19,6 +22,6 @@ export function dropPages(database: DatabaseSync, data: string, mailbox: Mailbox
     }
   }
   database.exec('DELETE FROM page_column; DELETE FROM page_root; COMMIT');
-  const left = database.prepare('SELECT count(*) AS messages FROM message WHERE header IS NULL').get();
+  const left = database.prepare(WITHOUT_PARTS).get();
   return (left as { messages: number }).messages;
 }

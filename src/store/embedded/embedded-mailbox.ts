@@ -431,9 +431,8 @@ export class EmbeddedMailbox implements Mailbox {
   }
 
   *summaries(folder: FolderId, uids: Iterable<number>): Iterable<MessageSummary> {
-    for (const uid of uids) {
-      const row = this.#owner.index.entry(folder, uid);
-      if (row !== null) yield this.#summary(row);
+    for (const some of inPortions(uids, LOOK_AHEAD_MESSAGES)) {
+      for (const row of this.#entries(folder, some as Uid[])) yield this.#summary(row);
     }
   }
 
@@ -611,7 +610,9 @@ export class EmbeddedMailbox implements Mailbox {
 
   #octetsOf(folder: FolderId, uids: readonly Uid[]): number {
     let octets = 0;
-    for (const uid of uids) octets += this.#owner.index.entry(folder, uid)?.octets ?? 0;
+    for (const some of inPortions(uids, LOOK_AHEAD_MESSAGES)) {
+      for (const row of this.#entries(folder, some as Uid[])) octets += row.octets;
+    }
     return octets;
   }
 
@@ -670,6 +671,17 @@ export class EmbeddedMailbox implements Mailbox {
 }
 
 const NO_KEYWORDS: readonly string[] = [];
+
+function* inPortions(numbers: Iterable<number>, size: number): Generator<number[]> {
+  let portion: number[] = [];
+  for (const number of numbers) {
+    portion.push(number);
+    if (portion.length < size) continue;
+    yield portion;
+    portion = [];
+  }
+  if (portion.length > 0) yield portion;
+}
 
 /** Each UID once: the journal records ascending ranges. */
 const ascending = (uids: readonly Uid[]): Uid[] => [...new Set(uids)].sort((a, b) => a - b);

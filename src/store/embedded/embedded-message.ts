@@ -11,7 +11,7 @@ import { openBodyRange, openSmallBody } from '../../seal/body.ts';
 import { RAW_PREFIX_OCTETS } from '../../seal/frames.ts';
 import { openHeader } from '../../seal/header.ts';
 import { openObject } from '../../seal/object.ts';
-import type { KnownText, StoredMessage } from '../types.ts';
+import type { KnownContent, StoredMessage } from '../types.ts';
 import type { Bodies, BodyPlace } from './bodies.ts';
 import type { EntryRow, SealedParts } from './mailbox-index.ts';
 import type { MailboxOwner } from './mailbox-owner.ts';
@@ -78,13 +78,10 @@ export class EmbeddedMessage implements StoredMessage {
     return this.#row.id;
   }
 
-  known(what: KnownText): string | null {
+  known(): KnownContent | null {
     const lease = this.#context.heldLease();
     if (lease === null) return null;
-    const pages = openedPages(lease, this.#context.owner);
-    const at = pages.find(this.#row.messageKey, this.#row.id);
-    if (at === null) return null;
-    return what === 'fields' ? pages.fields(at) : pages.text(at, what);
+    return openedPages(lease, this.#context.owner).known(this.#row.messageKey, this.#row.id);
   }
 
   async digest(): Promise<Digest> {

@@ -200,7 +200,7 @@ class MailboxCheck {
     const rows = database.prepare(
       `SELECT message_key AS key, lower(hex(message_id)) AS id, epoch, octets, header, digest,
       body_octets AS bodyOctets, pack, record_offset AS recordOffset, record_octets AS recordOctets,
-      body_offset AS bodyOffset FROM message`,
+      body_offset AS bodyOffset FROM message LEFT JOIN message_parts USING (message_key)`,
     );
     for (const row of rows.iterate() as unknown as Iterable<MessageRow>) {
       try {
@@ -215,8 +215,8 @@ class MailboxCheck {
 
   /** A message without header and digest needs a page. */
   #checkRoot(database: DatabaseSync): void {
-    const absorbed =
-      'SELECT count(*) FROM message WHERE header IS NULL AND NOT EXISTS (SELECT 1 FROM page_root)';
+    const absorbed = `SELECT count(*) FROM message LEFT JOIN message_parts USING (message_key)
+      WHERE header IS NULL AND NOT EXISTS (SELECT 1 FROM page_root)`;
     const [messages] = column(database, absorbed);
     if (messages !== 0) this.#report('page-broken', `there is no root, and ${messages} messages need one`);
   }

@@ -105,9 +105,11 @@ const SQL = {
     body_octets, pack, body_offset FROM entry JOIN message USING (message_key) WHERE folder_id = ? AND uid = ?`,
   entries: `SELECT uid, flags, keywords, entry.modseq, internal_date, save_date, message_key, lower(hex(message_id)), octets,
     body_octets, pack, body_offset FROM entry JOIN message USING (message_key) WHERE ${IN_RANGE} ORDER BY uid`,
-  sealed: 'SELECT header, digest, epoch FROM message WHERE message_key = ?',
+  sealed:
+    'SELECT header, digest, epoch FROM message LEFT JOIN message_parts USING (message_key) WHERE message_key = ?',
   messageKey: 'SELECT message_key FROM message WHERE message_id = ?',
-  insertMessage: 'INSERT INTO message VALUES (NULL, ?, NULL, ?, ?, ?, 1, ?, NULL, NULL, NULL, NULL, ?, ?)',
+  insertMessage: 'INSERT INTO message VALUES (NULL, ?, NULL, ?, ?, ?, 1, ?, NULL, NULL, NULL, NULL)',
+  insertParts: 'INSERT INTO message_parts VALUES (?, ?, ?)',
   setPlace:
     'UPDATE message SET pack = ?, record_offset = ?, record_octets = ?, body_offset = ? WHERE message_id = ?',
   addReference: 'UPDATE message SET refs = refs + 1 WHERE message_key = ?',
@@ -128,6 +130,8 @@ const SQL = {
   bury: `INSERT OR REPLACE INTO tombstone SELECT folder_id, uid, ? FROM entry WHERE ${IN_RANGE}`,
   deleteEntries: `DELETE FROM entry WHERE ${IN_RANGE}`,
   collectGarbage: 'INSERT OR IGNORE INTO garbage SELECT message_id FROM message WHERE refs = 0',
+  deleteUnreferencedParts:
+    'DELETE FROM message_parts WHERE message_key IN (SELECT message_key FROM message WHERE refs = 0)',
   deleteUnreferenced: 'DELETE FROM message WHERE refs = 0',
   garbage: 'SELECT lower(hex(message_id)) FROM garbage LIMIT ?',
   deleteGarbage: 'DELETE FROM garbage WHERE message_id = ?',
@@ -320,10 +324,10 @@ export class MailboxIndex {
       octets,
       bodyOctets,
       digestVersion,
-      header,
-      digest,
     );
-    return Number(lastInsertRowid);
+    const key = Number(lastInsertRowid);
+    this.#statement('insertParts').run(key, header, digest);
+    return key;
   }
 
   /** The message may be gone already. */
@@ -419,6 +423,7 @@ export class MailboxIndex {
   /** Messages that no entry names any more become garbage. */
   collectGarbage(): void {
     this.#statement('collectGarbage').run();
+    this.#statement('deleteUnreferencedParts').run();
     this.#statement('deleteUnreferenced').run();
   }
 

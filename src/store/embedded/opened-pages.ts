@@ -9,6 +9,7 @@ import type { MessageId } from '../../ids.ts';
 import type { Lease } from '../../keys/lease.ts';
 import { PAGE_CACHE_OCTETS } from '../../limits.ts';
 import type { Digest } from '../../message/digest.ts';
+import type { KnownContent } from '../types.ts';
 import {
   type ColumnName,
   Directory,
@@ -99,6 +100,12 @@ export class OpenedPages {
       if (found !== null) return found;
     }
     return null;
+  }
+
+  /** @returns null when no page has the message. */
+  known(key: number, id: MessageId): KnownContent | null {
+    const at = this.find(key, id);
+    return at === null ? null : new KnownAt(this, at);
   }
 
   /** @returns null when the column does not open. */
@@ -226,6 +233,29 @@ export class OpenedPages {
       oldest.columns.delete(column);
       this.#cachedOctets -= size;
     }
+  }
+}
+
+/** Opens a column only when it is asked for. */
+class KnownAt implements KnownContent {
+  readonly #pages: OpenedPages;
+  readonly #at: PageSlot;
+
+  constructor(pages: OpenedPages, at: PageSlot) {
+    this.#pages = pages;
+    this.#at = at;
+  }
+
+  get envelope(): string | null {
+    return this.#pages.text(this.#at, 'envelope');
+  }
+
+  get bodyStructure(): string | null {
+    return this.#pages.text(this.#at, 'body-structure');
+  }
+
+  get fields(): string | null {
+    return this.#pages.fields(this.#at);
   }
 }
 

@@ -8,7 +8,18 @@ import type { PackPlace } from './pack.ts';
 import { type ColumnName, PAGE_COLUMNS } from './page.ts';
 
 export const PAGE_SCHEMA = `
-  -- Sealed pages, docs/format.md, "Pages": derived data, which packs have too. A message whose header is NULL is in one.
+  -- Header and digest of messages that are not absorbed yet. Beside the message table, whose rows stay small and many
+  -- a leaf, so that a folder's are read in a few of them.
+  CREATE TABLE message_parts (
+    message_key INTEGER NOT NULL PRIMARY KEY,
+    header      BLOB    NOT NULL,
+    digest      BLOB    NOT NULL
+  ) STRICT;
+  INSERT INTO message_parts SELECT message_key, header, digest FROM message;
+  ALTER TABLE message DROP COLUMN header;
+  ALTER TABLE message DROP COLUMN digest;
+
+  -- Sealed pages, docs/format.md, "Pages": derived data, which packs have too. A message without parts is in one.
   CREATE TABLE page_column (
     page_id     BLOB    NOT NULL,
     page_column INTEGER NOT NULL,
@@ -22,8 +33,6 @@ export const PAGE_SCHEMA = `
     generation INTEGER NOT NULL,
     sealed     BLOB    NOT NULL
   ) STRICT;
-
-  CREATE INDEX message_unabsorbed ON message (message_key) WHERE header IS NOT NULL;
 `;
 
 export interface SealedRoot {
@@ -44,8 +53,8 @@ export interface AbsorbableRow {
   readonly sealed: { readonly header: Buffer; readonly digest: Buffer } | null;
 }
 
-const ROW = `message_key, lower(hex(message_id)), epoch, octets, body_octets, pack, record_offset, record_octets,
-  body_offset, header, digest FROM message`;
+const ROW = `message.message_key, lower(hex(message_id)), epoch, octets, body_octets, pack, record_offset, record_octets,
+  body_offset, header, digest`;
 
 const SQL = {
   root: 'SELECT epoch, generation, sealed FROM page_root',
@@ -55,11 +64,11 @@ const SQL = {
   deletePage: 'DELETE FROM page_column WHERE page_id = ?',
   pages: 'SELECT DISTINCT lower(hex(page_id)) FROM page_column',
   // Without a place the pack does not have the message yet: the row is its only copy but for the accept journal's.
-  unabsorbed: `SELECT ${ROW} WHERE header IS NOT NULL AND message_key > ? AND pack IS NOT NULL
-    ORDER BY message_key LIMIT ?`,
-  absorbed: `SELECT ${ROW} WHERE header IS NULL AND message_key > ? AND pack IS NOT NULL
-    ORDER BY message_key LIMIT ?`,
-  strip: 'UPDATE message SET header = NULL, digest = NULL WHERE message_key = ?',
+  unabsorbed: `SELECT ${ROW} FROM message_parts CROSS JOIN message USING (message_key)
+    WHERE message_key > ? AND pack IS NOT NULL ORDER BY message_key LIMIT ?`,
+  absorbed: `SELECT ${ROW} FROM message LEFT JOIN message_parts USING (message_key)
+    WHERE message.message_key > ? AND pack IS NOT NULL AND header IS NULL ORDER BY message.message_key LIMIT ?`,
+  strip: 'DELETE FROM message_parts WHERE message_key = ?',
   keys: 'SELECT message_key FROM message WHERE message_key BETWEEN ? AND ?',
   countKeys: 'SELECT count(*) FROM message WHERE message_key BETWEEN ? AND ?',
   place: 'SELECT pack, record_offset, record_octets, body_offset, epoch FROM message WHERE message_key = ?',
