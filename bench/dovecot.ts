@@ -65,6 +65,11 @@ export async function startDovecot(sealing: Sealing): Promise<Target> {
     smtpPort: postfix.port,
     ...ports,
     users,
+    // A process is made for each connection.
+    async makeCold({ address }) {
+      const mail = join(directory, 'mail', address);
+      await runAsRoot('find', mail, '-name', 'dovecot.index.cache', '-delete');
+    },
     async stop() {
       await postfix.stop();
       await dovecot.stop();
