@@ -93,6 +93,18 @@ export const PAGE_COLUMN_OCTETS = 24 * MIB;
 export const PAGE_CACHE_OCTETS = 16 * MIB;
 /** Header fields of one message that are kept in its page: most have 2 KB of them, those with hundreds of recipients more. */
 export const KEPT_FIELDS_OCTETS = 16 * KIB;
+/** Octets of one message that are decoded to be searched, as transferred; of a longer one the text is not kept. */
+export const SEARCH_TEXT_OCTETS = 2 * MIB;
+/** Clear octets of one chunk of texts, when no single text is longer: what a search opens to look at one message. */
+export const TEXT_CHUNK_OCTETS = 64 * KIB;
+/** Rows of a signature: a text of 5 KB sets a quarter of its bits, and six trigrams leave one message in 4,000 in doubt. */
+export const SIGNATURE_ROWS = 8_192;
+/** Clear octets of one block of a signature: a search opens one for each trigram of its term and each page. */
+export const SIGNATURE_BLOCK_OCTETS = 8 * KIB;
+/** Pages of fewer messages have no signature: there are thirty of them at most, mostly, with 4,000 texts together. */
+export const SIGNATURE_MESSAGES = 256;
+/** Terms of one SEARCH that are looked up in signatures; further ones are looked for in the texts. */
+export const SEARCH_LOOKUPS = 32;
 /** Background work rests so many times as long as it worked: it takes a fifth of the event loop's time at most. */
 export const BACKGROUND_REST = 4;
 /** Messages that could not be absorbed are remembered, so as not to be tried again and again; beyond it they are. */

@@ -10,6 +10,7 @@
  */
 import type { FolderId, MailboxId, MessageId, ModSeq, Uid, UidValidity } from '../ids.ts';
 import type { Digest } from '../message/digest.ts';
+import type { SearchText } from '../message/search-text.ts';
 import type { SealedMessage } from '../seal/sealed-message.ts';
 import type { DeliverHandle, MaintenanceHandle, OwnerHandle } from './handles.ts';
 
@@ -68,10 +69,11 @@ export interface KnownContent {
   readonly bodyStructure: string | null;
   /** Of message/kept-fields.ts. */
   readonly fields: string | null;
+  readonly search: SearchText | null;
 }
 
-/** What an iteration over messages is for, the dearest of it: the digest, kept fields, or octets. */
-export type Wanted = 'digest' | 'fields' | 'octets';
+/** What an iteration over messages is for, the dearest of it: the digest, kept fields or text, or octets. */
+export type Wanted = 'digest' | 'kept' | 'octets';
 
 /** A message that can be opened. Valid until the iteration that yielded it goes on. */
 export interface StoredMessage extends MessageSummary {
@@ -239,6 +241,11 @@ export interface Mailbox {
   /** Expunges those of `uids` that carry \Deleted (all of the folder's when null). Resolves when durable. */
   expunge(folder: FolderId, uids: readonly Uid[] | null, origin?: unknown): Promise<readonly Uid[]>;
 
+  /**
+   * Those UIDs of the folder whose messages may have the term: none is left out that has it where SEARCH TEXT looks.
+   * @param term Case-mapped.
+   */
+  mayHaveTerm(folder: FolderId, term: string): Promise<ReadonlySet<number>>;
   /** What the index knows of each UID that exists, ascending. Needs no lease. */
   summaries(folder: FolderId, uids: Iterable<number>): Iterable<MessageSummary>;
   /** Opens messages in the order given, reading ahead; UIDs that are gone are skipped. */

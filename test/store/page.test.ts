@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { IntegrityError } from '../../src/errors.ts';
 import type { MailboxId } from '../../src/ids.ts';
+import type { SearchText } from '../../src/message/search-text.ts';
 import {
   type ColumnName,
   Directory,
@@ -22,6 +23,7 @@ import {
   TEXT_COLUMNS,
   Texts,
 } from '../../src/store/embedded/page.ts';
+import { TextPlaces, textIn } from '../../src/store/embedded/page-text.ts';
 
 /** A page and a root as version 1 wrote them; they must open for ever. docs/format.md, "Pages". */
 interface Frozen {
@@ -30,20 +32,21 @@ interface Frozen {
   readonly rootGeneration: number;
   readonly listed: ListedPage;
   readonly root: string;
-  readonly columns: Readonly<Record<ColumnName, string>>;
+  readonly columns: Readonly<Record<string, string>>;
   readonly messages: readonly {
     readonly key: number;
     readonly id: string;
     readonly sizeOctets: number;
     readonly fileKey: string;
     readonly texts: Readonly<Record<string, string>>;
+    readonly search: SearchText | null;
   }[];
 }
 
 const frozen = JSON.parse(readFileSync(new URL('fixtures/page-1.json', import.meta.url), 'utf8')) as Frozen;
 const indexKey = Buffer.from(frozen.indexKey, 'hex');
 const { place } = frozen;
-const sealedOf = (column: ColumnName): Buffer => Buffer.from(frozen.columns[column], 'base64');
+const sealedOf = (column: ColumnName): Buffer => Buffer.from(frozen.columns[column]!, 'base64');
 const refused = (error: unknown): boolean => error instanceof IntegrityError;
 
 describe('a page of version 1', () => {
@@ -58,6 +61,12 @@ describe('a page of version 1', () => {
         [key, id, sizeOctets, slot],
       );
       assert.equal(keys.at(slot).toString('hex'), fileKey);
+    }
+    const places = new TextPlaces(openColumn(indexKey, place, 'text-places', sealedOf('text-places')), count);
+    const chunk = openColumn(indexKey, place, 'text-0', sealedOf('text-0'));
+    for (const [slot, { search }] of frozen.messages.entries()) {
+      const at = places.at(slot);
+      assert.deepEqual(at === null ? null : textIn(chunk, at), search);
     }
     for (const column of TEXT_COLUMNS) {
       const texts = new Texts(openColumn(indexKey, place, column, sealedOf(column)), count);

@@ -29,7 +29,7 @@ export interface FetchPlan {
   readonly withFlags: boolean;
   readonly withModSeq: boolean;
   /** What the dearest item needs: the open folder, its index, the sealed digest, kept header fields, or the message. */
-  readonly needs: 'view' | 'index' | 'digest' | 'fields' | 'octets';
+  readonly needs: 'view' | 'index' | 'digest' | 'kept' | 'octets';
   /** Whether an item sets \Seen. */
   readonly setsSeen: boolean;
 }
@@ -40,7 +40,7 @@ const RFC822_SECTIONS = {
   'RFC822.TEXT': { path: [], text: 'TEXT' },
 } as const satisfies Record<string, SectionSpec>;
 
-const COST = ['view', 'index', 'digest', 'fields', 'octets'] as const;
+const COST = ['view', 'index', 'digest', 'kept', 'octets'] as const;
 
 /** @param withModSeq Adds MODSEQ when it was not asked for (RFC 7162 §3.1.4.1). */
 export function planFetch(items: readonly FetchItem[], isUid: boolean, withModSeq: boolean): FetchPlan {

@@ -1,12 +1,13 @@
 /** SEARCH, RFC 3501 §6.4.4; RETURN options (ESEARCH), RFC 4731; MODSEQ, RFC 7162 §3.1.5 and §3.1.6. */
 import { IntegrityError, ProtocolError } from '../../errors.ts';
 import type { Uid } from '../../ids.ts';
+import { SEARCH_LOOKUPS } from '../../limits.ts';
 import { yieldingTo } from '../../yielding.ts';
 import type { SearchCommand, SearchKey } from '../wire/ast.ts';
 import { printString } from '../wire/printer.ts';
 import { printSequenceSet, sequenceSetOf } from '../wire/sequence-set.ts';
 import { type CommandContext, type CommandSpec, ok, SELECTED } from './context.ts';
-import { type Candidate, compileSearch, type SearchTest } from './search-key.ts';
+import { type Candidate, compileSearch, type LookUp, type SearchTest } from './search-key.ts';
 import { SearchedMessage } from './searched-message.ts';
 
 export const search: CommandSpec<SearchCommand> = {
@@ -72,6 +73,7 @@ interface Found {
 async function findMessages(test: SearchTest, context: CommandContext): Promise<Found> {
   const { selected, mailbox, out } = context;
   const found: number[] = [];
+  await test.narrow(lookUps(context));
   const doubtful = new Map<number, Candidate>();
   const slice = yieldingTo();
   for (const candidate of candidates(test.needsIndex, context)) {
@@ -84,7 +86,7 @@ async function findMessages(test: SearchTest, context: CommandContext): Promise<
   if (doubtful.size === 0) return { found, broken: null };
   const uids = Array.from(doubtful.keys()) as Uid[];
   let broken: IntegrityError | null = null;
-  for await (const message of mailbox.messages(selected.id, uids, test.cost === 2 ? 'octets' : 'fields')) {
+  for await (const message of mailbox.messages(selected.id, uids, 'kept')) {
     const candidate = doubtful.get(message.uid)!;
     try {
       if (await test.full(candidate, new SearchedMessage(message, slice))) found.push(message.uid);
@@ -96,6 +98,16 @@ async function findMessages(test: SearchTest, context: CommandContext): Promise<
     await (out.settle() ?? slice.pause());
   }
   return { found: found.sort((a, b) => a - b), broken };
+}
+
+/** Each term once, and no more of them than SEARCH_LOOKUPS. */
+function lookUps({ mailbox, selected }: CommandContext): LookUp {
+  const known = new Map<string, Promise<ReadonlySet<number>>>();
+  return async (term) => {
+    if (!known.has(term) && known.size < SEARCH_LOOKUPS)
+      known.set(term, mailbox.mayHaveTerm(selected.id, term));
+    return (await known.get(term)) ?? null;
+  };
 }
 
 /** The messages that the client knows and that are there still. */

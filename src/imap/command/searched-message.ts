@@ -1,14 +1,8 @@
 /** An opened message as SEARCH sees it: decoded, case-mapped text, each piece read once. */
 import { fieldValues, fieldValuesOf } from '../../message/header.ts';
 import { areKept } from '../../message/kept-fields.ts';
-import {
-  casemap,
-  decodeHeaderText,
-  decodeHeaderValue,
-  decodeTextPart,
-  type SearchSource,
-  searchSources,
-} from '../../message/text.ts';
+import { includesTerm, isOneTerm, type SearchText, sourceText } from '../../message/search-text.ts';
+import { casemap, decodeHeaderValue, type SearchSource, searchSources } from '../../message/text.ts';
 import type { StoredMessage } from '../../store/types.ts';
 import type { Slice } from '../../yielding.ts';
 
@@ -16,6 +10,7 @@ export class SearchedMessage {
   readonly #message: StoredMessage;
   readonly #slice: Slice;
   #header: Buffer | null = null;
+  #kept: SearchText | null = null;
   /** Texts so far, by where they begin: a search for five words decodes a part once. */
   readonly #texts = new Map<number, string>();
 
@@ -42,6 +37,10 @@ export class SearchedMessage {
 
   /** Whether the needle, case-mapped, is where the key looks. */
   async textIncludes(needle: string, key: 'BODY' | 'TEXT'): Promise<boolean> {
+    if (isOneTerm(needle)) {
+      this.#kept ??= this.#message.known()?.search ?? null;
+      if (this.#kept !== null) return includesTerm(this.#kept, needle, key);
+    }
     for (const source of searchSources((await this.#message.digest()).parts, key)) {
       if ((await this.#text(source)).includes(needle)) return true;
       await this.#slice.pause();
@@ -49,11 +48,11 @@ export class SearchedMessage {
     return false;
   }
 
-  async #text({ kind, part, start, end }: SearchSource): Promise<string> {
+  async #text(source: SearchSource): Promise<string> {
+    const { start, end } = source;
     const known = this.#texts.get(start);
     if (known !== undefined) return known;
-    const octets = await this.#message.read(start, end);
-    const text = casemap(kind === 'header' ? decodeHeaderText(octets) : decodeTextPart(part, octets));
+    const text = sourceText(source, await this.#message.read(start, end));
     this.#texts.set(start, text);
     return text;
   }

@@ -15,6 +15,7 @@ import {
   RAW_MESSAGE_OCTETS,
   READ_AHEAD_MESSAGES,
 } from '../../limits.ts';
+import { yieldingTo } from '../../yielding.ts';
 import type { OwnerHandle } from '../handles.ts';
 import type { AddedMessage, NewFolder, NewKeyword, Operation } from '../operation.ts';
 import type {
@@ -436,6 +437,19 @@ export class EmbeddedMailbox implements Mailbox {
     }
   }
 
+  async mayHaveTerm(folder: FolderId, term: string): Promise<ReadonlySet<number>> {
+    const found = new Set<number>();
+    const slice = yieldingTo();
+    for (let after = 0; ; ) {
+      const entries = this.#owner.index.entryKeys(folder, after, TERM_ENTRIES);
+      const pages = openedPages(await this.#lease(), this.#owner);
+      for (const [uid, key] of entries) if (pages.mayHave(key, term)) found.add(uid);
+      if (entries.length < TERM_ENTRIES) return found;
+      after = entries.at(-1)![0];
+      await slice.pause();
+    }
+  }
+
   async *messages(folder: FolderId, uids: readonly Uid[], want: Wanted): AsyncGenerator<StoredMessage> {
     for await (const batch of this.messageBatches(folder, uids, want)) yield* batch;
   }
@@ -479,7 +493,7 @@ export class EmbeddedMailbox implements Mailbox {
       let octets = 0;
       for (const row of rows) {
         if (row.octets > RAW_MESSAGE_OCTETS) continue;
-        if (want === 'fields' && openedPages(lease, owner).find(row.messageKey, row.id) !== null) continue;
+        if (want === 'kept' && openedPages(lease, owner).find(row.messageKey, row.id) !== null) continue;
         octets += row.bodyOctets;
         if (octets > READ_AHEAD_MESSAGES * RAW_MESSAGE_OCTETS) break;
         small.push(row);
@@ -669,6 +683,9 @@ export class EmbeddedMailbox implements Mailbox {
     );
   }
 }
+
+/** Looked at in one go: 2 ms. */
+const TERM_ENTRIES = 2_048;
 
 const NO_KEYWORDS: readonly string[] = [];
 

@@ -6,18 +6,19 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import { isDeepStrictEqual } from 'node:util';
 import { LetterlockError } from '../../errors.ts';
 import { isMailboxId, type MailboxId, type MessageId } from '../../ids.ts';
 import type { Lease } from '../../keys/lease.ts';
 import { type Digest, decodeDigest, encodeDigest } from '../../message/digest.ts';
-import { keptFields } from '../../message/kept-fields.ts';
-import { openBodySequential } from '../../seal/body.ts';
+import { openBodyRange, openBodySequential } from '../../seal/body.ts';
 import { openHeader } from '../../seal/header.ts';
 import { openObject } from '../../seal/object.ts';
 import type { OwnerHandle } from '../handles.ts';
 import { Flag } from '../types.ts';
 import { Bodies } from './bodies.ts';
 import { dropPages } from './drop-pages.ts';
+import { type KeptContent, keptContent } from './kept-content.ts';
 import { indexFile, mailboxDirectory, mailboxesDirectory } from './layout.ts';
 import { type OpenedPages, openedPages, type PageSource } from './opened-pages.ts';
 import { listPacks, type PackPlace, packFile, readPack } from './pack.ts';
@@ -251,31 +252,30 @@ class MailboxCheck {
         : await this.#bodies.readHead(mailbox, id, row);
     const fileKey = openHeader(header, (await owner.lease()).identity);
     const opened = decodeDigest(openObject(fileKey, 'digest', [mailbox, id, epoch], digest));
-    const { headerStart, bodyStart } = opened.parts[0]!;
     const hash = createHash('sha256');
-    const head: Buffer[] = [];
     let found = 0;
     const body = await this.#bodies.open({ mailbox, id, ...place });
     try {
       for await (const { clear } of openBodySequential(fileKey, body)) {
         hash.update(clear);
-        head.push(
-          Buffer.from(clear.subarray(Math.max(0, headerStart - found), Math.max(0, bodyStart - found))),
-        );
         found += clear.length;
+      }
+      if (found !== octets || found !== opened.sizeOctets || hash.digest('hex') !== opened.sha256) {
+        return this.#report('does-not-open', id);
+      }
+      const read = async (start: number, end: number): Promise<Buffer> => {
+        const parts: Buffer[] = [];
+        for await (const part of openBodyRange(fileKey, opened.frames, octets, body, start, end))
+          parts.push(part);
+        return Buffer.concat(parts);
+      };
+      const message = { fileKey, digest: opened, content: await keptContent(opened.parts, read) };
+      if (!isPageLike(openedPages(await owner.lease(), source), row, message)) {
+        this.#report('page-broken', `message ${id}`);
       }
     } finally {
       await body.close();
     }
-    if (found !== octets || found !== opened.sizeOctets || hash.digest('hex') !== opened.sha256) {
-      return this.#report('does-not-open', id);
-    }
-    const isAlike = isPageLike(openedPages(await owner.lease(), source), row, {
-      fileKey,
-      digest: opened,
-      fields: keptFields(Buffer.concat(head)),
-    });
-    if (!isAlike) this.#report('page-broken', `message ${id}`);
   }
 
   #report(kind: StoreProblemKind, detail: string): void {
@@ -287,7 +287,7 @@ class MailboxCheck {
 function isPageLike(
   pages: OpenedPages,
   { key, id, header }: MessageRow,
-  message: { readonly fileKey: Buffer; readonly digest: Digest; readonly fields: string | null },
+  message: { readonly fileKey: Buffer; readonly digest: Digest; readonly content: KeptContent },
 ): boolean {
   const at = pages.find(key, id);
   if (at === null) return header !== null;
@@ -296,7 +296,8 @@ function isPageLike(
     digest !== null &&
     encodeDigest(digest).equals(encodeDigest(message.digest)) &&
     pages.fileKey(at)?.equals(message.fileKey) === true &&
-    pages.fields(at) === message.fields
+    pages.fields(at) === message.content.fields &&
+    isDeepStrictEqual(pages.search(at), message.content.search)
   );
 }
 

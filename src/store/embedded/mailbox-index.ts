@@ -105,6 +105,7 @@ const SQL = {
     body_octets, pack, body_offset FROM entry JOIN message USING (message_key) WHERE folder_id = ? AND uid = ?`,
   entries: `SELECT uid, flags, keywords, entry.modseq, internal_date, save_date, message_key, lower(hex(message_id)), octets,
     body_octets, pack, body_offset FROM entry JOIN message USING (message_key) WHERE ${IN_RANGE} ORDER BY uid`,
+  entryKeys: 'SELECT uid, message_key FROM entry WHERE folder_id = ? AND uid > ? ORDER BY uid LIMIT ?',
   sealed:
     'SELECT header, digest, epoch FROM message LEFT JOIN message_parts USING (message_key) WHERE message_key = ?',
   messageKey: 'SELECT message_key FROM message WHERE message_id = ?',
@@ -233,6 +234,11 @@ export class MailboxIndex {
       | null
     )[][];
     return rows.map(entryRow);
+  }
+
+  /** UIDs and their messages' keys, ascending. */
+  entryKeys(folder: FolderId, after: number, limit: number): (readonly [uid: number, key: number])[] {
+    return this.#statement('entryKeys').all(folder, after, limit) as unknown as [number, number][];
   }
 
   /** null when the message is gone, 'absorbed' when a page (or its pack) has what was here. */

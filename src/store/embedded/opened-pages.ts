@@ -9,6 +9,7 @@ import type { MessageId } from '../../ids.ts';
 import type { Lease } from '../../keys/lease.ts';
 import { PAGE_CACHE_OCTETS } from '../../limits.ts';
 import type { Digest } from '../../message/digest.ts';
+import type { SearchText } from '../../message/search-text.ts';
 import type { KnownContent } from '../types.ts';
 import {
   type ColumnName,
@@ -24,6 +25,7 @@ import {
   Texts,
 } from './page.ts';
 import type { PageTable } from './page-table.ts';
+import { candidatesIn, hasSignature, TextPlaces, textIn } from './page-text.ts';
 
 const OPENED_PAGES = Symbol('opened pages');
 
@@ -45,7 +47,7 @@ export interface PageSlot {
 
 interface Column {
   readonly octets: number;
-  readonly value: Directory | FileKeys | Texts;
+  readonly value: Directory | FileKeys | Texts | TextPlaces | Buffer;
 }
 
 interface OpenedPage {
@@ -71,6 +73,8 @@ export class OpenedPages {
   /** Columns in the order in which they were opened. */
   readonly #cached: [OpenedPage, ColumnName, number][] = [];
   #cachedOctets = 0;
+  /** What a term was last found to rule out, by page. */
+  #ruled: { readonly needle: string; readonly pages: Map<OpenedPage, Uint8Array | null> } | null = null;
   /** Where the last message was found: clients go through a folder in order. */
   #hint: PageSlot | null = null;
 
@@ -88,18 +92,10 @@ export class OpenedPages {
 
   /** @returns null when no page has the message. */
   find(key: number, id: MessageId): PageSlot | null {
-    const pages = this.#current();
-    const hint = this.#hint;
-    if (hint !== null && hint.page.listed.first <= key && key <= hint.page.listed.last) {
-      const found = this.#findIn(hint.page, key, id, hint.slot + 1);
-      if (found !== null) return found;
-    }
-    // Pages mostly follow each other; what came into its pack late may lie in a page behind.
-    for (let at = lastNotBehind(pages, key); at >= 0; at--) {
-      const found = key <= pages[at]!.listed.last ? this.#findIn(pages[at]!, key, id, 0) : null;
-      if (found !== null) return found;
-    }
-    return null;
+    const at = this.#findKey(key);
+    // The index's row is not authenticated; what the page says is.
+    const directory = at === null ? null : (this.#column(at.page, 'directory') as Directory | null);
+    return directory?.idAt(at!.slot) === id ? at : null;
   }
 
   /** @returns null when no page has the message. */
@@ -117,6 +113,25 @@ export class OpenedPages {
   fields(at: PageSlot): string | null {
     const text = this.#texts(at.page, 'fields')?.textAt(at.slot);
     return text === undefined ? null : fieldsOf(text);
+  }
+
+  /** Kept to be searched; null when it was not kept, or does not open. */
+  search({ page, slot }: PageSlot): SearchText | null {
+    const places = this.#column(page, 'text-places') as TextPlaces | null;
+    const place = places?.at(slot) ?? null;
+    const chunk = place === null ? null : (this.#column(page, `text-${place.chunk}`) as Buffer | null);
+    return chunk === null ? null : textIn(chunk, place!);
+  }
+
+  /**
+   * Whether a message may have the term: false only where a page's signature rules it out.
+   * @param needle Case-mapped, of TRIGRAM code units at least.
+   */
+  mayHave(key: number, needle: string): boolean {
+    const at = this.#findKey(key);
+    if (at === null || !hasSignature(at.page.listed.count)) return true;
+    const found = this.#candidates(at.page, needle);
+    return found === null || (found[at.slot >>> 3]! & (1 << (at.slot & 7))) !== 0;
   }
 
   /** A view, good until the lease ends; null when the column does not open. */
@@ -178,14 +193,42 @@ export class OpenedPages {
     );
   }
 
-  #findIn(page: OpenedPage, key: number, id: MessageId, hint: number): PageSlot | null {
+  #findKey(key: number): PageSlot | null {
+    const pages = this.#current();
+    const hint = this.#hint;
+    if (hint !== null && hint.page.listed.first <= key && key <= hint.page.listed.last) {
+      const found = this.#findIn(hint.page, key, hint.slot + 1);
+      if (found !== null) return found;
+    }
+    // Pages mostly follow each other; what came into its pack late may lie in a page behind.
+    for (let at = lastNotBehind(pages, key); at >= 0; at--) {
+      const found = key <= pages[at]!.listed.last ? this.#findIn(pages[at]!, key, 0) : null;
+      if (found !== null) return found;
+    }
+    return null;
+  }
+
+  #findIn(page: OpenedPage, key: number, hint: number): PageSlot | null {
     if (page.isBroken) return null;
-    const directory = this.#column(page, 'directory') as Directory | null;
-    const slot = directory?.find(key, hint) ?? -1;
-    // The index's row is not authenticated; what the page says is.
-    if (directory === null || slot < 0 || directory.idAt(slot) !== id) return null;
+    const slot = (this.#column(page, 'directory') as Directory | null)?.find(key, hint) ?? -1;
+    if (slot < 0) return null;
     this.#hint = { page, slot };
     return this.#hint;
+  }
+
+  /** null when a block does not open. */
+  #candidates(page: OpenedPage, needle: string): Uint8Array | null {
+    if (this.#ruled?.needle !== needle) this.#ruled = { needle, pages: new Map() };
+    const { pages } = this.#ruled;
+    const known = pages.get(page);
+    if (known !== undefined) return known;
+    const found = candidatesIn(
+      page.listed.count,
+      needle,
+      (number) => this.#column(page, `signature-${number}`) as Buffer | null,
+    );
+    pages.set(page, found);
+    return found;
   }
 
   #texts(page: OpenedPage, column: TextColumnName): Texts | null {
@@ -257,10 +300,16 @@ class KnownAt implements KnownContent {
   get fields(): string | null {
     return this.#pages.fields(this.#at);
   }
+
+  get search(): SearchText | null {
+    return this.#pages.search(this.#at);
+  }
 }
 
 /** @throws IntegrityError 'format' when it does not have `count` entries. */
 function parsedColumn(name: ColumnName, clear: Buffer, count: number): Column['value'] {
+  if (name === 'text-places') return new TextPlaces(clear, count);
+  if (name.startsWith('text-') || name.startsWith('signature-')) return clear;
   if (name === 'file-keys') return new FileKeys(clear, count);
   if (name !== 'directory') return new Texts(clear, count);
   const directory = new Directory(clear);

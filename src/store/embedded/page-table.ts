@@ -5,7 +5,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { MessageId } from '../../ids.ts';
 import type { PackPlace } from './pack.ts';
-import { type ColumnName, PAGE_COLUMNS } from './page.ts';
+import { type ColumnName, columnNumber } from './page.ts';
 
 export const PAGE_SCHEMA = `
   -- Header and digest of messages that are not absorbed yet. Beside the message table, whose rows stay small and many
@@ -56,12 +56,16 @@ export interface AbsorbableRow {
 const ROW = `message.message_key, lower(hex(message_id)), epoch, octets, body_octets, pack, record_offset, record_octets,
   body_offset, header, digest`;
 
+/** Columns that are deleted in one go. */
+const COLUMNS_AT_ONCE = 16;
+
 const SQL = {
   root: 'SELECT epoch, generation, sealed FROM page_root',
   setRoot: 'INSERT OR REPLACE INTO page_root VALUES (1, ?, ?, ?)',
   column: 'SELECT sealed FROM page_column WHERE page_id = ? AND page_column = ?',
   insertColumn: 'INSERT INTO page_column VALUES (?, ?, ?)',
-  deletePage: 'DELETE FROM page_column WHERE page_id = ?',
+  deleteColumns: `DELETE FROM page_column WHERE rowid IN
+    (SELECT rowid FROM page_column WHERE page_id = ? LIMIT ${COLUMNS_AT_ONCE})`,
   pages: 'SELECT DISTINCT lower(hex(page_id)) FROM page_column',
   // Without a place the pack does not have the message yet: the row is its only copy but for the accept journal's.
   unabsorbed: `SELECT ${ROW} FROM message_parts CROSS JOIN message USING (message_key)
@@ -94,8 +98,9 @@ export class PageTable {
   }
 
   column(page: string, column: ColumnName): Buffer | null {
-    const number = PAGE_COLUMNS.indexOf(column);
-    const row = this.#statement('column').get(idOctets(page), number) as unknown as [Uint8Array] | undefined;
+    const row = this.#statement('column').get(idOctets(page), columnNumber(column)) as unknown as
+      | [Uint8Array]
+      | undefined;
     return row === undefined ? null : bufferOf(row[0]);
   }
 
@@ -143,11 +148,12 @@ export class PageTable {
   // --- Writing ---
 
   insertColumn(page: string, column: ColumnName, sealed: Buffer): void {
-    this.#statement('insertColumn').run(idOctets(page), PAGE_COLUMNS.indexOf(column), sealed);
+    this.#statement('insertColumn').run(idOctets(page), columnNumber(column), sealed);
   }
 
-  deletePage(page: string): void {
-    this.#statement('deletePage').run(idOctets(page));
+  /** Some of the page's columns: each is some hundred KB at most, but for the largest pages'. */
+  deleteColumns(page: string): void {
+    this.#statement('deleteColumns').run(idOctets(page));
   }
 
   /** In one step: the pages that are live from now on, and the messages that need no header and digest of their own. */

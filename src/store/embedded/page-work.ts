@@ -14,7 +14,7 @@ import {
   RAW_MESSAGE_OCTETS,
 } from '../../limits.ts';
 import { type Digest, decodeDigest } from '../../message/digest.ts';
-import { keptFields } from '../../message/kept-fields.ts';
+import type { SearchText } from '../../message/search-text.ts';
 import { openBodyRange, openSmallBody } from '../../seal/body.ts';
 import { RAW_PREFIX_OCTETS } from '../../seal/frames.ts';
 import { openHeader } from '../../seal/header.ts';
@@ -22,6 +22,7 @@ import { openObject } from '../../seal/object.ts';
 import { FILE_KEY_OCTETS } from '../../seal/primitives.ts';
 import type { Pace, TakeLease } from './absorber.ts';
 import type { Bodies } from './bodies.ts';
+import { type KeptContent, keptContent } from './kept-content.ts';
 import type { MailboxOwner } from './mailbox-owner.ts';
 import { type OpenedPages, openedPages } from './opened-pages.ts';
 import {
@@ -32,10 +33,10 @@ import {
   FileKeys,
   isFull,
   type ListedPage,
-  PAGE_COLUMNS,
   type PageEntry,
   type PagePlace,
   packColumn,
+  packRawColumn,
   pageTexts,
   sealColumn,
   sealRoot,
@@ -43,6 +44,8 @@ import {
   Texts,
 } from './page.ts';
 import type { AbsorbableRow } from './page-table.ts';
+import { TextPlaces, textIn } from './page-text.ts';
+import { PageTextWriter, type WriteColumn } from './page-text-writer.ts';
 
 /** Clear octets of one message in its page, texts aside. */
 const FIXED_OCTETS = 100;
@@ -105,7 +108,7 @@ export class PageWork {
       }
       entries.push(entry);
       if (row.sealed !== null) stripped.push(row.key);
-      octets += octetsOf(entry);
+      octets += octetsOf(entry) + (entry.search?.text.length ?? 0);
       if (octets > ABSORB_OCTETS) break;
       await this.#pace.pause();
     }
@@ -161,40 +164,47 @@ export class PageWork {
       const fileKey = openHeader(header, identity);
       const digest = decodeDigest(openObject(fileKey, 'digest', [mailbox, id, epoch], sealed));
       if (digest.sizeOctets !== octets) return null;
-      const fields = await this.#fields(row, fileKey, digest, body);
-      return { key, id, sizeOctets: octets, fileKey, texts: pageTexts(digest, fields) };
+      const { fields, search } = await this.#content(row, fileKey, digest, body);
+      return { key, id, sizeOctets: octets, fileKey, texts: pageTexts(digest, fields), search };
     } catch (error) {
       if (error instanceof IntegrityError) return null;
       throw error;
     }
   }
 
-  /** The kept fields, or null when they are too long, or the body does not open. */
-  async #fields(
+  /** What is kept of the message's own octets; nothing when they do not open, which its readers are told. */
+  async #content(
     row: AbsorbableRow,
     fileKey: Buffer,
-    { parts, frames }: Digest,
+    { parts, frames }: Pick<Digest, 'parts' | 'frames'>,
     body: Promise<Buffer> | null,
-  ): Promise<string | null> {
-    const { headerStart, bodyStart } = parts[0]!;
+  ): Promise<KeptContent> {
+    const pause = (): Promise<void> | undefined => this.#pace.pause();
     try {
       if (body !== null) {
         const message = openSmallBody(fileKey, await body, [RAW_PREFIX_OCTETS + row.octets], row.octets);
-        return keptFields(message.subarray(headerStart, bodyStart));
+        return await keptContent(parts, async (start, end) => message.subarray(start, end), pause);
       }
       const source = await this.#bodies.open({ mailbox: this.#owner.id, ...row, ...row.place });
       try {
-        const octets: Buffer[] = [];
-        for await (const part of openBodyRange(fileKey, frames, row.octets, source, headerStart, bodyStart)) {
-          octets.push(part);
-        }
-        return keptFields(Buffer.concat(octets));
+        const read = async (start: number, end: number): Promise<Buffer> => {
+          const octets: Buffer[] = [];
+          for await (const part of openBodyRange(fileKey, frames, row.octets, source, start, end)) {
+            octets.push(part);
+            await pause();
+          }
+          return Buffer.concat(octets);
+        };
+        return await keptContent(parts, read, pause);
       } finally {
         await source.close();
       }
     } catch (error) {
-      if (error instanceof IntegrityError) return null;
-      throw error;
+      if (!(error instanceof IntegrityError)) throw error;
+      // A compaction may have moved the body since it was read ahead.
+      const now = error.code === 'missing-body' && body !== null ? this.#owner.pages.place(row.key) : null;
+      if (now === null) return { fields: null, search: null };
+      return this.#content({ ...row, place: now.place }, fileKey, { parts, frames }, null);
     }
   }
 
@@ -242,34 +252,38 @@ export class PageWork {
 
     const place = this.#newPlace();
     let octets = order.length * FIXED_OCTETS;
-    for (const column of PAGE_COLUMNS) {
-      let clear: Buffer;
-      if (column === 'directory') {
-        clear = encodeDirectory(
-          order.map(({ source, slot, key }) => {
-            const { directory } = sources[source]!;
-            return { key, id: directory.idAt(slot), sizeOctets: directory.sizeAt(slot) };
-          }),
+    const directory = order.map(({ source, slot, key }) => {
+      const from = sources[source]!.directory;
+      return { key, id: from.idAt(slot), sizeOctets: from.sizeAt(slot) };
+    });
+    await this.#writeColumn(place, 'directory', encodeDirectory(directory));
+    for (const column of ['file-keys', ...TEXT_COLUMNS] as const) {
+      const opened: (Texts | FileKeys)[] = [];
+      for (const { page } of sources) {
+        const source = this.#opened().open(page, column);
+        opened.push(
+          column === 'file-keys' ? new FileKeys(source, page.count) : new Texts(source, page.count),
         );
-      } else {
-        const opened: (Texts | FileKeys)[] = [];
-        for (const { page } of sources) {
-          const source = this.#opened().open(page, column);
-          opened.push(
-            column === 'file-keys' ? new FileKeys(source, page.count) : new Texts(source, page.count),
-          );
-          await this.#pace.pause();
-        }
-        const values = order.map(({ source, slot }) => {
-          const from = opened[source]!;
-          return from instanceof FileKeys ? from.at(slot) : from.octetsAt(slot);
-        });
-        clear = column === 'file-keys' ? Buffer.concat(values) : encodeTexts(values);
-        if (column !== 'file-keys') octets += clear.length - 4 * values.length;
+        await this.#pace.pause();
       }
+      const values = order.map(({ source, slot }) => {
+        const from = opened[source]!;
+        return from instanceof FileKeys ? from.at(slot) : from.octetsAt(slot);
+      });
+      const clear = column === 'file-keys' ? Buffer.concat(values) : encodeTexts(values);
+      if (column !== 'file-keys') octets += clear.length - 4 * values.length;
       await this.#writeColumn(place, column, clear);
       await this.#pace.pause();
     }
+    const texts = sources.map(
+      ({ page }) => new SourceTexts(page, (column) => this.#opened().open(page, column)),
+    );
+    const writer = this.#textWriter(place, order.length);
+    for (const { source, slot } of order) {
+      await writer.add(texts[source]!.at(slot));
+      await this.#pace.pause();
+    }
+    await writer.end();
     const [first, last] = [order[0]!.key, order.at(-1)!.key];
     this.#commit(run, { ...listedAs(place), count: order.length, first, last, octets }, []);
   }
@@ -292,14 +306,29 @@ export class PageWork {
       await this.#writeColumn(place, column, encodeTexts(entries.map(({ texts }) => texts[column])));
       await this.#pace.pause();
     }
+    const writer = this.#textWriter(place, entries.length);
+    for (const { search } of entries) {
+      await writer.add(search);
+      await this.#pace.pause();
+    }
+    await writer.end();
     const octets = entries.reduce((sum, entry) => sum + octetsOf(entry), 0);
     const [first, last] = [entries[0]!.key, entries.at(-1)!.key];
     this.#commit(replaced, { ...listedAs(place), count: entries.length, first, last, octets }, stripped);
   }
 
+  #textWriter(place: PagePlace, count: number): PageTextWriter {
+    const pause = (): Promise<void> | undefined => this.#pace.pause();
+    const write: WriteColumn = async (column, clear, isRaw) => {
+      await this.#writeColumn(place, column, clear, isRaw);
+      await pause();
+    };
+    return new PageTextWriter(count, write, pause);
+  }
+
   /** Zeroes `clear`. */
-  async #writeColumn(place: PagePlace, column: ColumnName, clear: Buffer): Promise<void> {
-    const packed = await packColumn(clear);
+  async #writeColumn(place: PagePlace, column: ColumnName, clear: Buffer, isRaw = false): Promise<void> {
+    const packed = isRaw ? packRawColumn(clear) : await packColumn(clear);
     clear.fill(0);
     const lease = this.#lease();
     this.#owner.pages.insertColumn(place.page, column, sealColumn(lease.indexKey, place, column, packed));
@@ -329,13 +358,13 @@ export class PageWork {
     this.#owner.pagesChanged();
   }
 
-  /** Removes a page that no root lists: one that was replaced, or that a crash or the lease's end left half written. */
+  /** Removes some of a page that no root lists: one that was replaced, or that a crash or the lease's end left half written. */
   async #sweep(): Promise<boolean> {
     const { pages } = this.#owner;
     const listed = new Set(this.#opened().listed.map(({ page }) => page));
     for (const page of pages.pages()) {
       if (listed.has(page)) continue;
-      pages.deletePage(page);
+      pages.deleteColumns(page);
       return true;
     }
     return false;
@@ -343,6 +372,28 @@ export class PageWork {
 
   #opened(): OpenedPages {
     return openedPages(this.#lease(), this.#owner);
+  }
+}
+
+/** The texts of a page that is merged, chunk by chunk. */
+class SourceTexts {
+  readonly #open: (column: ColumnName) => Buffer;
+  readonly #places: TextPlaces;
+  #chunk: { readonly number: number; readonly octets: Buffer } | null = null;
+
+  constructor({ count }: ListedPage, open: (column: ColumnName) => Buffer) {
+    this.#open = open;
+    this.#places = new TextPlaces(open('text-places'), count);
+  }
+
+  at(slot: number): SearchText | null {
+    const place = this.#places.at(slot);
+    if (place === null) return null;
+    if (this.#chunk?.number !== place.chunk) {
+      this.#chunk?.octets.fill(0);
+      this.#chunk = { number: place.chunk, octets: this.#open(`text-${place.chunk}`) };
+    }
+    return textIn(this.#chunk.octets, place);
   }
 }
 

@@ -10,6 +10,8 @@ import { IntegrityError } from '../../errors.ts';
 import type { MailboxId, MessageId } from '../../ids.ts';
 import { KIB, PAGE_COLUMN_OCTETS, PAGE_MESSAGES, PAGE_OCTETS } from '../../limits.ts';
 import { type Digest, decodeDigest } from '../../message/digest.ts';
+import type { SearchText } from '../../message/search-text.ts';
+import { packRawFrame } from '../../seal/frames.ts';
 import { openObject, sealObject } from '../../seal/object.ts';
 import { FILE_KEY_OCTETS } from '../../seal/primitives.ts';
 
@@ -17,10 +19,22 @@ const compress = promisify(zstdCompress);
 
 /** Columns with a value of any length for each message. */
 export const TEXT_COLUMNS = ['envelope', 'body-structure', 'fields', 'rest'] as const;
-export const PAGE_COLUMNS = ['directory', 'file-keys', ...TEXT_COLUMNS] as const;
+export const PAGE_COLUMNS = ['directory', 'file-keys', ...TEXT_COLUMNS, 'text-places'] as const;
 
 export type TextColumnName = (typeof TEXT_COLUMNS)[number];
-export type ColumnName = (typeof PAGE_COLUMNS)[number];
+/** Columns that a page has as many of as it needs, numbered from 0. */
+export type ColumnName = (typeof PAGE_COLUMNS)[number] | `text-${number}` | `signature-${number}`;
+
+const FIRST_TEXT = 1_000;
+const FIRST_SIGNATURE = 1_000_000_000;
+
+/** The number of a column in the index. */
+export function columnNumber(column: ColumnName): number {
+  const fixed = (PAGE_COLUMNS as readonly string[]).indexOf(column);
+  if (fixed >= 0) return fixed;
+  const [kind, number] = column.split('-');
+  return Number(number) + (kind === 'text' ? FIRST_TEXT : FIRST_SIGNATURE);
+}
 
 /** Which mailbox's keys seal it, and which of its pages it is. */
 export interface PagePlace {
@@ -40,6 +54,8 @@ export interface PageEntry {
   readonly sizeOctets: number;
   readonly fileKey: Buffer;
   readonly texts: Readonly<Record<TextColumnName, Buffer>>;
+  /** null: it is not kept, and the message is opened to be searched. */
+  readonly search: SearchText | null;
 }
 
 const KEY_OCTETS = 6;
@@ -209,13 +225,19 @@ export function paddedOctets(octets: number): number {
 
 /** Compressed off the loop; sealed when that is done, under whatever key `indexKey` gives then. */
 export async function packColumn(clear: Buffer): Promise<Buffer> {
-  const compressed = await compress(clear, { chunkSize: clear.length + KIB });
-  const packed = Buffer.alloc(paddedOctets(PREFIX_OCTETS + compressed.length));
-  packed.writeUInt32BE(clear.length, 0);
-  packed.writeUInt32BE(compressed.length, 4);
-  compressed.copy(packed, PREFIX_OCTETS);
+  return packed(clear, await compress(clear, { chunkSize: clear.length + KIB }));
+}
+
+/** What does not shrink, at once. @param clear At most FRAME_OCTETS. */
+export const packRawColumn = (clear: Buffer): Buffer => packed(clear, packRawFrame(clear));
+
+function packed(clear: Buffer, compressed: Buffer): Buffer {
+  const column = Buffer.alloc(paddedOctets(PREFIX_OCTETS + compressed.length));
+  column.writeUInt32BE(clear.length, 0);
+  column.writeUInt32BE(compressed.length, 4);
+  compressed.copy(column, PREFIX_OCTETS);
   compressed.fill(0);
-  return packed;
+  return column;
 }
 
 export const sealColumn = (
