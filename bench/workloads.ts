@@ -64,6 +64,7 @@ export const WORKLOADS: readonly Workload[] = [
   bulkFetch(20 * KIB, READERS, 'clear'),
   notify(),
   clientSync(),
+  search(),
 ];
 
 function deliver(sizeOctets: number, connections: number): Workload {
@@ -165,6 +166,36 @@ function clientSync(): Workload {
         return times;
       });
     },
+  };
+}
+
+/** Terms that one message has, none, or all; each search once before it counts. */
+function search(): Workload {
+  const searches = [
+    ['SEARCH TEXT for what one message of a large folder has', 'TEXT "<4711."'],
+    ['SEARCH BODY for what none has', 'BODY nowhere-to-be-found'],
+    ['SEARCH SUBJECT for what one has', 'SUBJECT " 4711"'],
+    ['SEARCH FROM for what all have', 'FROM "@sender.test"'],
+  ] as const;
+  return {
+    name: 'search',
+    measures: searches.map(([name]) => ({ name, unit: 'ms', better: 'less' })),
+    async prepare(target, scale) {
+      await fillLargeFolder(target, scale);
+      await target.makeCold(target.users[LARGE_FOLDER]!);
+    },
+    measure: (target) =>
+      withImap(target, target.users[LARGE_FOLDER]!, async (imap) => {
+        await imap.command('SELECT INBOX');
+        const times: number[] = [];
+        for (const [, keys] of searches) {
+          await imap.command(`SEARCH ${keys}`);
+          const start = performance.now();
+          await imap.command(`SEARCH ${keys}`);
+          times.push(performance.now() - start);
+        }
+        return times;
+      }),
   };
 }
 
