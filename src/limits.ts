@@ -107,7 +107,7 @@ export const SIGNATURE_MESSAGES = 256;
 export const SEARCH_LOOKUPS = 32;
 /** Background work rests so many times as long as it worked: it takes a fifth of the event loop's time at most. */
 export const BACKGROUND_REST = 4;
-/** Messages that could not be absorbed are remembered, so as not to be tried again and again; beyond it they are. */
+/** Messages that could not be absorbed, which are not tried again before the next start; with so many, no others are. */
 export const ABSORB_FAILURES = 10_000;
 /** A mailbox's snapshot is at most this much older than its last checkpointed change. */
 export const SNAPSHOT_INTERVAL_MS = 10 * 60_000;

@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { FolderId, MailboxId, Uid } from '../../src/ids.ts';
 import type { Lease } from '../../src/keys/lease.ts';
-import { PAGE_FAN } from '../../src/limits.ts';
+import { ABSORB_MESSAGES, PAGE_FAN } from '../../src/limits.ts';
 import { EmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import { fsck } from '../../src/store/embedded/fsck.ts';
 import { indexFile } from '../../src/store/embedded/layout.ts';
@@ -462,6 +462,15 @@ describe('pages', () => {
     it('by their removal, root and all', async () => {
       change('DELETE FROM page_root');
       change('DELETE FROM page_column');
+      await fixture.reopen();
+      await assertHeals(0);
+    });
+
+    it('by the loss of a page with more than is absorbed in one step', async () => {
+      await deliver(3, ABSORB_MESSAGES + 10);
+      await fixture.absorb(id);
+      before = await told(mailbox);
+      change('DELETE FROM page_root');
       await fixture.reopen();
       await assertHeals(0);
     });

@@ -39,6 +39,15 @@ export interface OpenFolder {
   readonly listeners: Set<FolderListener>;
 }
 
+/** Which messages the UIDs of a folder are, as of a moment: UIDs ascend, and no entry changes its message. */
+export interface EntryKeys {
+  readonly folder: FolderId;
+  readonly uidNext: number;
+  readonly expunges: number;
+  readonly uids: Uint32Array;
+  readonly keys: Float64Array;
+}
+
 interface Planned {
   modSeq: number;
   nextFolderId: number;
@@ -69,8 +78,11 @@ export class MailboxOwner implements PageSource {
   #pagesVersion = 0;
   /** Whether something may have to be folded into pages, merged or dropped from them. */
   hasPageWork = true;
-  /** Whether pages may hold more of what is expunged than of what is not. */
-  hasDeadEntries = true;
+  /** How often messages were removed from folders; and up to which of these no page is mostly dead. */
+  expunges = 0;
+  compactedTo = -1;
+  /** Of the folder that was searched last: 12 octets a message. */
+  entryKeys: EntryKeys | null = null;
   /** Messages with greater keys may be without header, digest and page: what a page that does not open leaves. */
   orphansFrom: number | null = null;
   /** Pages and roots that did not open, and that nobody was told of yet. */
@@ -190,6 +202,7 @@ export class MailboxOwner implements PageSource {
     if (folder.listeners.size === 0) this.#open.delete(id);
     if (this.#open.size > 0) return;
     this.#keywordNames.clear();
+    this.entryKeys = null;
     // They only grow; states loaded meanwhile keep theirs.
     this.#sets = new KeywordSets();
   }
@@ -519,7 +532,7 @@ export class MailboxOwner implements PageSource {
     folder.modSeq = modSeq;
     this.#hasGarbage = true;
     this.hasPageWork = true;
-    this.hasDeadEntries = true;
+    this.expunges++;
     const uids = this.#open.get(folder.id)?.state.remove(ranges);
     if (uids !== undefined) this.#changes.push([folder.id, { kind: 'expunged', uids, modSeq, origin }]);
   }

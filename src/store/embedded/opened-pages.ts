@@ -90,6 +90,11 @@ export class OpenedPages {
       .map(({ listed }) => listed);
   }
 
+  /** Whether the root lists pages that were found not to open. */
+  get hasBroken(): boolean {
+    return this.#current().some(({ isBroken }) => isBroken);
+  }
+
   /** @returns null when no page has the message. */
   find(key: number, id: MessageId): PageSlot | null {
     const at = this.#findKey(key);

@@ -66,7 +66,7 @@ const SQL = {
   insertColumn: 'INSERT INTO page_column VALUES (?, ?, ?)',
   deleteColumns: `DELETE FROM page_column WHERE rowid IN
     (SELECT rowid FROM page_column WHERE page_id = ? LIMIT ${COLUMNS_AT_ONCE})`,
-  pages: 'SELECT DISTINCT lower(hex(page_id)) FROM page_column',
+  nextPage: 'SELECT min(page_id) FROM page_column WHERE page_id > ?',
   // Without a place the pack does not have the message yet: the row is its only copy but for the accept journal's.
   unabsorbed: `SELECT ${ROW} FROM message_parts CROSS JOIN message USING (message_key)
     WHERE message_key > ? AND pack IS NOT NULL ORDER BY message_key LIMIT ?`,
@@ -105,8 +105,14 @@ export class PageTable {
   }
 
   /** Of all pages that have rows, listed or not. */
-  pages(): string[] {
-    return (this.#statement('pages').all() as unknown as [string][]).map(([page]) => page);
+  *pages(): Generator<string> {
+    // Step by step through the index: each page has hundreds of rows.
+    for (let page: Buffer = Buffer.alloc(0); ; ) {
+      const [next] = this.#statement('nextPage').get(page) as unknown as [Uint8Array | null];
+      if (next === null) return;
+      page = bufferOf(next);
+      yield page.toString('hex');
+    }
   }
 
   /** Messages with a header and a digest of their own, in order. */

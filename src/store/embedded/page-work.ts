@@ -75,8 +75,8 @@ export class PageWork {
       return isDone;
     } catch (error) {
       owner.hasPageWork = true;
-      if (!(error instanceof IntegrityError)) throw error;
       // A page that was to be read did not open: it is not listed from now on.
+      if (!(error instanceof IntegrityError) || !this.#opened().hasBroken) throw error;
       this.#commit([], null, []);
       return true;
     }
@@ -84,10 +84,46 @@ export class PageWork {
 
   // --- Absorbing ---
 
+  /** Newly arrived messages first; then, when a page was lost, those that only their pack has. */
   async #absorb(): Promise<boolean> {
-    const rows = await this.#nextRows();
-    if (rows.length === 0) return false;
+    const owner = this.#owner;
+    // So many that do not open are a matter for fsck.
+    if (owner.unabsorbable.size >= ABSORB_FAILURES) return false;
+    const arrived = await this.#scan(
+      0,
+      (after) => owner.pages.unabsorbed(after, ABSORB_MESSAGES),
+      () => true,
+    );
+    if (arrived.length > 0) await this.#absorbRows(arrived);
+    if (arrived.length > 0 || owner.orphansFrom === null) return arrived.length > 0;
+    const from = owner.orphansFrom;
+    const orphans = await this.#scan(
+      from,
+      (after) => owner.pages.absorbed(after, ABSORB_MESSAGES),
+      ({ key, id }) => this.#opened().find(key, id) === null,
+    );
+    const last = orphans.length === 0 ? null : await this.#absorbRows(orphans);
+    // Unless another page was found broken meanwhile.
+    if (owner.orphansFrom === from) owner.orphansFrom = last;
+    return orphans.length > 0;
+  }
+
+  /** @returns the key of the last row that was looked at. */
+  async #absorbRows(rows: readonly AbsorbableRow[]): Promise<number> {
     const entries: PageEntry[] = [];
+    try {
+      const { last, stripped } = await this.#openRows(rows, entries);
+      if (entries.length > 0) await this.#writePage(entries, stripped);
+      return last;
+    } finally {
+      for (const { fileKey } of entries) fileKey.fill(0);
+    }
+  }
+
+  async #openRows(
+    rows: readonly AbsorbableRow[],
+    entries: PageEntry[],
+  ): Promise<{ readonly last: number; readonly stripped: readonly number[] }> {
     const stripped: number[] = [];
     const wanted = rows.filter(({ octets }) => octets <= RAW_MESSAGE_OCTETS);
     const mailbox = this.#owner.id;
@@ -99,10 +135,11 @@ export class PageWork {
       bodies.set(row, reading[at]!);
     }
     let octets = 0;
+    let last = 0;
     for (const row of rows) {
+      last = row.key;
       const entry = await this.#open(row, bodies.get(row) ?? null);
       if (entry === null) {
-        if (this.#owner.unabsorbable.size >= ABSORB_FAILURES) this.#owner.unabsorbable.clear();
         this.#owner.unabsorbable.add(row.key);
         continue;
       }
@@ -112,27 +149,7 @@ export class PageWork {
       if (octets > ABSORB_OCTETS) break;
       await this.#pace.pause();
     }
-    if (entries.length > 0) await this.#writePage([], entries, stripped);
-    for (const { fileKey } of entries) fileKey.fill(0);
-    return true;
-  }
-
-  /** Newly arrived messages; else, when a page was lost, those that only their pack has. */
-  async #nextRows(): Promise<AbsorbableRow[]> {
-    const owner = this.#owner;
-    const arrived = await this.#scan(
-      0,
-      (after) => owner.pages.unabsorbed(after, ABSORB_MESSAGES),
-      () => true,
-    );
-    if (arrived.length > 0 || owner.orphansFrom === null) return arrived;
-    const orphans = await this.#scan(
-      owner.orphansFrom,
-      (after) => owner.pages.absorbed(after, ABSORB_MESSAGES),
-      ({ key, id }) => this.#opened().find(key, id) === null,
-    );
-    owner.orphansFrom = orphans.at(-1)?.key ?? null;
-    return orphans;
+    return { last, stripped };
   }
 
   /** The first rows that are wanted and can be absorbed. */
@@ -220,17 +237,17 @@ export class PageWork {
   /** A page of which most is expunged is written anew without that; one of which all is, is dropped. */
   async #compact(): Promise<boolean> {
     const owner = this.#owner;
-    if (!owner.hasDeadEntries) return false;
-    owner.hasDeadEntries = false;
+    const { expunges } = owner;
+    if (owner.compactedTo === expunges) return false;
     for (const page of this.#opened().listed) {
       // Keys between the first and the last of a page may be another's, so that this is too much at most.
       const live = owner.pages.countKeys(page.first, page.last);
       await this.#pace.pause();
       if (live * 2 >= page.count) continue;
-      owner.hasDeadEntries = true;
       await this.#rewrite([page]);
       return true;
     }
+    owner.compactedTo = expunges;
     return false;
   }
 
@@ -259,8 +276,10 @@ export class PageWork {
     await this.#writeColumn(place, 'directory', encodeDirectory(directory));
     for (const column of ['file-keys', ...TEXT_COLUMNS] as const) {
       const opened: (Texts | FileKeys)[] = [];
+      const buffers: Buffer[] = [];
       for (const { page } of sources) {
         const source = this.#opened().open(page, column);
+        buffers.push(source);
         opened.push(
           column === 'file-keys' ? new FileKeys(source, page.count) : new Texts(source, page.count),
         );
@@ -271,6 +290,7 @@ export class PageWork {
         return from instanceof FileKeys ? from.at(slot) : from.octetsAt(slot);
       });
       const clear = column === 'file-keys' ? Buffer.concat(values) : encodeTexts(values);
+      for (const buffer of buffers) buffer.fill(0);
       if (column !== 'file-keys') octets += clear.length - 4 * values.length;
       await this.#writeColumn(place, column, clear);
       await this.#pace.pause();
@@ -291,13 +311,8 @@ export class PageWork {
   // --- Writing ---
 
   /** Columns first, unlisted and so of no meaning; then, in one step, the root that lists them. */
-  async #writePage(
-    replaced: readonly ListedPage[],
-    entries: readonly PageEntry[],
-    stripped: readonly number[],
-  ): Promise<void> {
+  async #writePage(entries: readonly PageEntry[], stripped: readonly number[]): Promise<void> {
     const place = this.#newPlace();
-    entries = entries.toSorted((a, b) => a.key - b.key);
     const keys = Buffer.alloc(entries.length * FILE_KEY_OCTETS);
     for (const [slot, { fileKey }] of entries.entries()) fileKey.copy(keys, slot * FILE_KEY_OCTETS);
     await this.#writeColumn(place, 'directory', encodeDirectory(entries));
@@ -314,7 +329,7 @@ export class PageWork {
     await writer.end();
     const octets = entries.reduce((sum, entry) => sum + octetsOf(entry), 0);
     const [first, last] = [entries[0]!.key, entries.at(-1)!.key];
-    this.#commit(replaced, { ...listedAs(place), count: entries.length, first, last, octets }, stripped);
+    this.#commit([], { ...listedAs(place), count: entries.length, first, last, octets }, stripped);
   }
 
   #textWriter(place: PagePlace, count: number): PageTextWriter {
