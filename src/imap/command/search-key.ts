@@ -34,8 +34,11 @@ export interface SearchTest {
   readonly needsIndex: boolean;
   /** 0: quick always answers; 1: needs the header; 2: needs the text. Cheaper tests go first. */
   readonly cost: 0 | 1 | 2;
-  /** Looks terms up, so that `quick` can rule messages out that cannot have them. */
-  narrow(lookUp: LookUp): Promise<void>;
+  /**
+   * Looks terms up, so that `quick` can rule messages out that cannot have them.
+   * @returns UIDs, all that pass the test among them; null when nothing is known.
+   */
+  narrow(lookUp: LookUp): Promise<ReadonlySet<number> | null>;
   quick(candidate: Candidate): boolean | null;
   full(candidate: Candidate, message: SearchedMessage): Promise<boolean>;
 }
@@ -103,7 +106,7 @@ function quickTest(test: (candidate: Candidate) => boolean): SearchTest {
   return {
     needsIndex: false,
     cost: 0,
-    narrow: async () => undefined,
+    narrow: async () => null,
     quick: test,
     full: async (candidate) => test(candidate),
   };
@@ -125,6 +128,7 @@ function openedTest(
     cost,
     narrow: async (lookUp) => {
       if (needle !== null && needle.length >= LOOKED_UP_UNITS) possible = await lookUp(needle);
+      return possible;
     },
     quick: ({ uid }) => (possible === null || possible.has(uid) ? null : false),
     full: (_candidate, message) => test(message),
@@ -164,7 +168,10 @@ function not(operand: SearchTest): SearchTest {
   return {
     needsIndex: operand.needsIndex,
     cost: operand.cost,
-    narrow: (lookUp) => operand.narrow(lookUp),
+    narrow: async (lookUp) => {
+      await operand.narrow(lookUp);
+      return null;
+    },
     quick: (candidate) => {
       const answer = operand.quick(candidate);
       return answer === null ? null : !answer;
@@ -179,7 +186,12 @@ function all(operands: readonly SearchTest[]): SearchTest {
     needsIndex: sorted.some(({ needsIndex }) => needsIndex),
     cost: sorted.at(-1)?.cost ?? 0,
     narrow: async (lookUp) => {
-      for (const operand of sorted) await operand.narrow(lookUp);
+      let least: ReadonlySet<number> | null = null;
+      for (const operand of sorted) {
+        const possible = await operand.narrow(lookUp);
+        if (possible !== null && (least === null || possible.size < least.size)) least = possible;
+      }
+      return least;
     },
     quick: (candidate) => {
       let isCertain = true;

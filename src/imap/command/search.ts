@@ -73,10 +73,10 @@ interface Found {
 async function findMessages(test: SearchTest, context: CommandContext): Promise<Found> {
   const { selected, mailbox, out } = context;
   const found: number[] = [];
-  await test.narrow(lookUps(context));
+  const possible = await test.narrow(lookUps(context));
   const doubtful = new Map<number, Candidate>();
   const slice = yieldingTo();
-  for (const candidate of candidates(test.needsIndex, context)) {
+  for (const candidate of candidates(test.needsIndex, possible, context)) {
     const answer = test.quick(candidate);
     if (answer === true) found.push(candidate.uid);
     else if (answer === null) doubtful.set(candidate.uid, candidate);
@@ -110,10 +110,17 @@ function lookUps({ mailbox, selected }: CommandContext): LookUp {
   };
 }
 
-/** The messages that the client knows and that are there still. */
-function* candidates(needsIndex: boolean, context: CommandContext): Iterable<Candidate> {
+/** The messages that the client knows and that are there still; of `possible` only, when it is given. */
+function* candidates(
+  needsIndex: boolean,
+  possible: ReadonlySet<number> | null,
+  context: CommandContext,
+): Iterable<Candidate> {
   const { numbers, view, id } = context.selected;
-  const known = numbers.all();
+  const known =
+    possible === null
+      ? numbers.all()
+      : Uint32Array.from(possible).filter((uid) => numbers.sequenceOf(uid) > 0);
   if (!needsIndex) {
     for (const uid of known) {
       const flags = view.flags(uid as Uid);

@@ -15,7 +15,7 @@ import {
   RAW_MESSAGE_OCTETS,
   READ_AHEAD_MESSAGES,
 } from '../../limits.ts';
-import { yieldingTo } from '../../yielding.ts';
+import { type Slice, yieldingTo } from '../../yielding.ts';
 import type { OwnerHandle } from '../handles.ts';
 import type { AddedMessage, NewFolder, NewKeyword, Operation } from '../operation.ts';
 import type {
@@ -37,7 +37,7 @@ import type { Bodies } from './bodies.ts';
 import { EmbeddedMessage, type MessageContext } from './embedded-message.ts';
 import { keywordNumbers } from './keyword-sets.ts';
 import type { EntryRow, FolderRow } from './mailbox-index.ts';
-import type { MailboxOwner } from './mailbox-owner.ts';
+import type { EntryKeys, MailboxOwner } from './mailbox-owner.ts';
 import { openedPages } from './opened-pages.ts';
 import { joinPath, openName, sealName, splitPath } from './sealed-names.ts';
 import { toUidSet } from './uid-ranges.ts';
@@ -440,14 +440,33 @@ export class EmbeddedMailbox implements Mailbox {
   async mayHaveTerm(folder: FolderId, term: string): Promise<ReadonlySet<number>> {
     const found = new Set<number>();
     const slice = yieldingTo();
-    for (let after = 0; ; ) {
-      const entries = this.#owner.index.entryKeys(folder, after, TERM_ENTRIES);
+    const { uids, keys } = await this.#entryKeys(folder, slice);
+    for (let from = 0; from < uids.length; from += TERM_ENTRIES) {
       const pages = openedPages(await this.#lease(), this.#owner);
-      for (const [uid, key] of entries) if (pages.mayHave(key, term)) found.add(uid);
-      if (entries.length < TERM_ENTRIES) return found;
-      after = entries.at(-1)![0];
+      const end = Math.min(uids.length, from + TERM_ENTRIES);
+      for (let at = from; at < end; at++) if (pages.mayHave(keys[at]!, term)) found.add(uids[at]!);
       await slice.pause();
     }
+    return found;
+  }
+
+  /** As the owner remembers them of the folder that was searched last, or anew. */
+  async #entryKeys(folder: FolderId, slice: Slice): Promise<EntryKeys> {
+    const owner = this.#owner;
+    const { uidNext } = owner.folder(folder);
+    const { expunges, entryKeys: known } = owner;
+    if (known?.folder === folder && known.uidNext === uidNext && known.expunges === expunges) return known;
+    const rows: (readonly [uid: number, key: number])[] = [];
+    for (;;) {
+      const some = owner.index.entryKeys(folder, rows.at(-1)?.[0] ?? 0, TERM_ENTRIES);
+      for (const row of some) rows.push(row);
+      if (some.length < TERM_ENTRIES) break;
+      await slice.pause();
+    }
+    const uids = Uint32Array.from(rows, ([uid]) => uid);
+    const keys = Float64Array.from(rows, ([, key]) => key);
+    owner.entryKeys = { folder, uidNext, expunges, uids, keys };
+    return owner.entryKeys;
   }
 
   async *messages(folder: FolderId, uids: readonly Uid[], want: Wanted): AsyncGenerator<StoredMessage> {
