@@ -33,12 +33,8 @@ export function fieldValue(octets: Buffer, field: HeaderField): string {
 
 /** Values (as fieldValue) of every field of that name, case-insensitive, in order. */
 export function fieldValues(octets: Buffer, name: string): string[] {
-  return fieldValuesOf(octets.toString('latin1'), name);
-}
-
-/** The same of latin1 text. */
-export function fieldValuesOf(text: string, name: string): string[] {
   const wanted = name.toLowerCase();
+  const text = octets.toString('latin1');
   return scanFields(text)
     .filter((field) => field.name.toLowerCase() === wanted)
     .map((field) => unfold(text.slice(field.valueStart, field.end)));

@@ -5,7 +5,7 @@
  * message lacks included.
  */
 import { KEPT_FIELDS_OCTETS } from '../limits.ts';
-import { endOfField, scanFields } from './header.ts';
+import { endOfField, scanFields, unfold } from './header.ts';
 
 /** Of no interest to a client that lists messages, and half of a header's octets. */
 const TRACE_FIELDS: ReadonlySet<string> = new Set(['received', 'x-received', 'x-gm-message-state']);
@@ -35,6 +35,21 @@ export function keptFields(header: Buffer): string | null {
     if (kept.length > KEPT_FIELDS_OCTETS) return null;
   }
   return kept;
+}
+
+/** As header.ts `fieldValues` of the whole header. @param name Kept. */
+export function keptValues(kept: string, name: string): string[] {
+  const wanted = name.toLowerCase();
+  const values: string[] = [];
+  for (let start = 0; start < kept.length; ) {
+    const end = endOfField(kept, start);
+    const colon = kept.indexOf(':', start);
+    if (colon - start >= wanted.length && kept.slice(start, colon).trimEnd().toLowerCase() === wanted) {
+      values.push(unfold(kept.slice(colon + 1, end)));
+    }
+    start = end;
+  }
+  return values;
 }
 
 /** Selects fields from those that were kept of one message after the other, as `selectFields` does from whole headers. */

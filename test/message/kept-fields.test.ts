@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { KEPT_FIELDS_OCTETS } from '../../src/limits.ts';
-import { selectFields } from '../../src/message/header.ts';
-import { areKept, KeptSelection, keptFields } from '../../src/message/kept-fields.ts';
+import { fieldValues, selectFields } from '../../src/message/header.ts';
+import { areKept, KeptSelection, keptFields, keptValues } from '../../src/message/kept-fields.ts';
 
 const NAMES = [
   'From',
@@ -46,6 +46,19 @@ describe('kept header fields', () => {
         const whole = selectFields(header, names, 'only').toString('latin1');
         for (let time = 0; time < 2; time++) assert.equal(selection.select(keptFields(header)!), whole);
       }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('have the values of each field that the whole header has', () => {
+    fc.assert(
+      fc.property(
+        HEADER,
+        fc.constantFrom(...NAMES.filter((name) => areKept([name])), 'Missing', ''),
+        (header, name) => {
+          assert.deepEqual(keptValues(keptFields(header)!, name), fieldValues(header, name));
+        },
+      ),
       { numRuns: 500 },
     );
   });

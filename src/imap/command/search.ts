@@ -86,16 +86,19 @@ async function findMessages(test: SearchTest, context: CommandContext): Promise<
   if (doubtful.size === 0) return { found, broken: null };
   const uids = Array.from(doubtful.keys()) as Uid[];
   let broken: IntegrityError | null = null;
-  for await (const message of mailbox.messages(selected.id, uids, 'kept')) {
-    const candidate = doubtful.get(message.uid)!;
-    try {
-      if (await test.full(candidate, new SearchedMessage(message, slice))) found.push(message.uid);
-    } catch (error) {
-      if (!(error instanceof IntegrityError)) throw error;
-      // Of a message that was expunged while it was read, nothing is left, and rightly so.
-      if (selected.view.flags(message.uid) !== undefined) broken ??= error;
+  for await (const batch of mailbox.messageBatches(selected.id, uids, 'kept')) {
+    for (const message of batch) {
+      const candidate = doubtful.get(message.uid)!;
+      try {
+        if (await test.full(candidate, new SearchedMessage(message, slice))) found.push(message.uid);
+      } catch (error) {
+        if (!(error instanceof IntegrityError)) throw error;
+        // Of a message that was expunged while it was read, nothing is left, and rightly so.
+        if (selected.view.flags(message.uid) !== undefined) broken ??= error;
+      }
+      const wait = out.settle() ?? slice.pause();
+      if (wait !== undefined) await wait;
     }
-    await (out.settle() ?? slice.pause());
   }
   return { found: found.sort((a, b) => a - b), broken };
 }

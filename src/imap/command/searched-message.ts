@@ -1,6 +1,6 @@
 /** An opened message as SEARCH sees it: decoded, case-mapped text, each piece read once. */
-import { fieldValues, fieldValuesOf } from '../../message/header.ts';
-import { areKept } from '../../message/kept-fields.ts';
+import { fieldValues } from '../../message/header.ts';
+import { areKept, keptValues } from '../../message/kept-fields.ts';
 import { includesTerm, isOneTerm, type SearchText, sourceText } from '../../message/search-text.ts';
 import { casemap, decodeHeaderValue, type SearchSource, searchSources } from '../../message/text.ts';
 import type { StoredMessage } from '../../store/types.ts';
@@ -22,7 +22,7 @@ export class SearchedMessage {
   /** The values of a field of the message's own header, as latin1. */
   async rawFieldValues(name: string): Promise<readonly string[]> {
     const kept = areKept([name]) ? (this.#message.known()?.fields ?? null) : null;
-    if (kept !== null) return fieldValuesOf(kept, name);
+    if (kept !== null) return keptValues(kept, name);
     if (this.#header === null) {
       const [top] = (await this.#message.digest()).parts;
       this.#header = await this.#message.read(top!.headerStart, top!.bodyStart);
