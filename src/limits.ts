@@ -96,7 +96,7 @@ export const KEPT_FIELDS_OCTETS = 16 * KIB;
 /** Octets of one message that are decoded to be searched, as transferred; of a longer one the text is not kept. */
 export const SEARCH_TEXT_OCTETS = 2 * MIB;
 /** Clear octets of one chunk of texts, when no single text is longer: what a search opens to look at one message. */
-export const TEXT_CHUNK_OCTETS = 64 * KIB;
+export const TEXT_CHUNK_OCTETS = 128 * KIB;
 /** Rows of a signature: a text of 5 KB sets a quarter of its bits, and six trigrams leave one message in 4,000 in doubt. */
 export const SIGNATURE_ROWS = 8_192;
 /** Clear octets of one block of a signature: a search opens one for each trigram of its term and each page. */
