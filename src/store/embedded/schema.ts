@@ -9,7 +9,7 @@ import { PAGE_SCHEMA } from './page-table.ts';
 const LEAST_SQLITE_VERSION = [3, 51, 3] as const;
 
 /** `MIGRATIONS[n]` leads from schema version n to n + 1. Never edited once released; only added to. */
-const MIGRATIONS: readonly string[] = [
+export const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE mailbox (
     mailbox_id        TEXT    NOT NULL PRIMARY KEY,
