@@ -68,7 +68,7 @@ export class Absorber {
     while (this.#running !== null) await this.#running.catch(() => undefined);
     owner.pins++;
     const work = async (): Promise<void> => {
-      while (await this.#step(owner, handle, pace));
+      while (await this.#step(owner, handle, pace)) await pace.pause();
     };
     this.#running = work().finally(() => {
       owner.pins--;

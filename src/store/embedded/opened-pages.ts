@@ -97,10 +97,7 @@ export class OpenedPages {
 
   /** @returns null when no page has the message. */
   find(key: number, id: MessageId): PageSlot | null {
-    const at = this.#findKey(key);
-    // The index's row is not authenticated; what the page says is.
-    const directory = at === null ? null : (this.#column(at.page, 'directory') as Directory | null);
-    return directory?.idAt(at!.slot) === id ? at : null;
+    return this.#find(key, id);
   }
 
   /** @returns null when no page has the message. */
@@ -133,7 +130,7 @@ export class OpenedPages {
    * @param needle Case-mapped, of TRIGRAM code units at least.
    */
   mayHave(key: number, needle: string): boolean {
-    const at = this.#findKey(key);
+    const at = this.#find(key, null);
     if (at === null || !hasSignature(at.page.listed.count)) return true;
     const found = this.#candidates(at.page, needle);
     return found === null || (found[at.slot >>> 3]! & (1 << (at.slot & 7))) !== 0;
@@ -198,25 +195,28 @@ export class OpenedPages {
     );
   }
 
-  #findKey(key: number): PageSlot | null {
+  /** @param id null: whichever message has the key. */
+  #find(key: number, id: MessageId | null): PageSlot | null {
     const pages = this.#current();
     const hint = this.#hint;
     if (hint !== null && hint.page.listed.first <= key && key <= hint.page.listed.last) {
-      const found = this.#findIn(hint.page, key, hint.slot + 1);
+      const found = this.#findIn(hint.page, key, id, hint.slot + 1);
       if (found !== null) return found;
     }
     // Pages mostly follow each other; what came into its pack late may lie in a page behind.
     for (let at = lastNotBehind(pages, key); at >= 0; at--) {
-      const found = key <= pages[at]!.listed.last ? this.#findIn(pages[at]!, key, 0) : null;
+      const found = key <= pages[at]!.listed.last ? this.#findIn(pages[at]!, key, id, 0) : null;
       if (found !== null) return found;
     }
     return null;
   }
 
-  #findIn(page: OpenedPage, key: number, hint: number): PageSlot | null {
+  #findIn(page: OpenedPage, key: number, id: MessageId | null, hint: number): PageSlot | null {
     if (page.isBroken) return null;
-    const slot = (this.#column(page, 'directory') as Directory | null)?.find(key, hint) ?? -1;
-    if (slot < 0) return null;
+    const directory = this.#column(page, 'directory') as Directory | null;
+    const slot = directory?.find(key, hint) ?? -1;
+    // The index's row is not authenticated; what the page says is.
+    if (directory === null || slot < 0 || (id !== null && directory.idAt(slot) !== id)) return null;
     this.#hint = { page, slot };
     return this.#hint;
   }

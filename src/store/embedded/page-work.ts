@@ -293,7 +293,6 @@ export class PageWork {
       for (const buffer of buffers) buffer.fill(0);
       if (column !== 'file-keys') octets += clear.length - 4 * values.length;
       await this.#writeColumn(place, column, clear);
-      await this.#pace.pause();
     }
     const texts = sources.map(
       ({ page }) => new SourceTexts(page, (column) => this.#opened().open(page, column)),
@@ -319,7 +318,6 @@ export class PageWork {
     await this.#writeColumn(place, 'file-keys', keys);
     for (const column of TEXT_COLUMNS) {
       await this.#writeColumn(place, column, encodeTexts(entries.map(({ texts }) => texts[column])));
-      await this.#pace.pause();
     }
     const writer = this.#textWriter(place, entries.length);
     for (const { search } of entries) {
@@ -333,12 +331,8 @@ export class PageWork {
   }
 
   #textWriter(place: PagePlace, count: number): PageTextWriter {
-    const pause = (): Promise<void> | undefined => this.#pace.pause();
-    const write: WriteColumn = async (column, clear, isRaw) => {
-      await this.#writeColumn(place, column, clear, isRaw);
-      await pause();
-    };
-    return new PageTextWriter(count, write, pause);
+    const write: WriteColumn = (column, clear, isRaw) => this.#writeColumn(place, column, clear, isRaw);
+    return new PageTextWriter(count, write, () => this.#pace.pause());
   }
 
   /** Zeroes `clear`. */
@@ -348,6 +342,7 @@ export class PageWork {
     const lease = this.#lease();
     this.#owner.pages.insertColumn(place.page, column, sealColumn(lease.indexKey, place, column, packed));
     packed.fill(0);
+    await this.#pace.pause();
   }
 
   #newPlace(): PagePlace {
