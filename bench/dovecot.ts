@@ -35,6 +35,8 @@ export async function startPeer(sealing: Sealing): Promise<Target> {
     imapsPort: dovecot.imapsPort,
     imapPort: dovecot.imapPort,
     users,
+    // A process is made for each connection.
+    makeCold: ({ address }) => dovecot.forgetHeaders(address),
     async stop() {
       await postfix.stop();
       await dovecot.stop();

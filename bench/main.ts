@@ -17,12 +17,25 @@ const STARTERS: Readonly<Record<string, () => Promise<Target>>> = {
   'mail-crypt': () => startPeer('mail-crypt'),
 };
 
-const SHORT: Scale = { rounds: 3, deliveries: 500, folderMessages: 500, notifications: 10 };
-const FULL: Scale = { rounds: 7, deliveries: 3000, folderMessages: 3000, notifications: 30 };
+const SHORT: Scale = {
+  rounds: 3,
+  deliveries: 500,
+  folderMessages: 500,
+  largeFolderMessages: 10_000,
+  notifications: 10,
+};
+const FULL: Scale = {
+  rounds: 7,
+  deliveries: 3000,
+  folderMessages: 3000,
+  largeFolderMessages: 100_000,
+  notifications: 30,
+};
 
-const HELP = `Usage: bench/run [--full] [--rounds N] [--only TEXT] [--targets A,B,...] [--json] [--replace-mta]
+const HELP = `Usage: bench/run [--full] [--rounds N] [--large N] [--only TEXT] [--targets A,B,...] [--json] [--replace-mta]
 
   --full          more rounds and more messages: about half an hour instead of five minutes
+  --large N       messages in the large folder
   --rounds N      rounds; the table shows their medians
   --only TEXT     only workloads with TEXT in their name
   --targets ...   of ${Object.keys(STARTERS).join(', ')}
@@ -39,6 +52,7 @@ async function main(): Promise<void> {
     options: {
       full: { type: 'boolean', default: false },
       rounds: { type: 'string' },
+      large: { type: 'string' },
       only: { type: 'string', default: '' },
       targets: { type: 'string', default: Object.keys(STARTERS).join(',') },
       json: { type: 'boolean', default: false },
@@ -46,7 +60,9 @@ async function main(): Promise<void> {
     },
   });
   if (options.help) return console.log(HELP);
-  const scale = options.full ? FULL : SHORT;
+  const chosen = options.full ? FULL : SHORT;
+  const largeFolderMessages = Number(options.large ?? chosen.largeFolderMessages);
+  const scale = { ...chosen, largeFolderMessages };
   const rounds = options.rounds === undefined ? scale.rounds : Number(options.rounds);
   const workloads = WORKLOADS.filter(({ name }) => name.includes(options.only));
 

@@ -14,6 +14,11 @@ export interface Target {
   /** IMAP on 127.0.0.1 that allows LOGIN without TLS. */
   readonly imapPort: number;
   readonly users: readonly TargetUser[];
+  /**
+   * Brings the user's mailbox to where it is when it was left in peace for long, and nothing of it is in memory or in a
+   * cache that is made by reading: our process is started anew, the peer's header cache removed. Ports may change.
+   */
+  makeCold(user: TargetUser): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -23,4 +28,4 @@ export interface TargetUser {
 }
 
 /** How many mailboxes the workloads of workloads.ts want. */
-export const USERS = 16;
+export const USERS = 17;

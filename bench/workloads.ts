@@ -7,8 +7,17 @@ import { type Target, type TargetUser, USERS } from './target.ts';
 
 const KIB = 1024;
 const SENDER = 'sender@sender.test';
-/** These hold the messages that are read; all others are delivered to. */
+/** These hold the messages that are read; the last has a large folder, and all between are delivered to. */
 const READERS = 4;
+const LARGE_FOLDER = USERS - 1;
+/** What the messages of the large folder have, in turn: text alone, and a text with an attachment. */
+const LARGE_FOLDER_SIZES = [2 * KIB, 12 * KIB] as const;
+/** So many are delivered at a time, that is before ARRIVAL_DEADLINE_MS. */
+const LARGE_FOLDER_PORTION = 5_000;
+/** What Thunderbird, Apple Mail and K-9 ask for between them when they see a folder for the first time. */
+const SYNC_ITEMS =
+  'UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (From To Cc Bcc Reply-To Date ' +
+  'Subject Message-ID References In-Reply-To Priority X-Priority Newsgroups Content-Type List-Unsubscribe)]';
 /** Fast enough to cost under 1 % of a measurement, slow enough not to load the server. */
 const POLL_MS = 10;
 /** A target whose mail is not there by then has lost it. */
@@ -23,6 +32,8 @@ export interface Scale {
   readonly deliveries: number;
   /** Messages in each folder that is read. */
   readonly folderMessages: number;
+  /** Messages in the one large folder. */
+  readonly largeFolderMessages: number;
   /** Notifications of one measurement. */
   readonly notifications: number;
 }
@@ -52,6 +63,8 @@ export const WORKLOADS: readonly Workload[] = [
   bulkFetch(20 * KIB, 1, 'clear'),
   bulkFetch(20 * KIB, READERS, 'clear'),
   notify(),
+  clientSync(),
+  search(),
 ];
 
 function deliver(sizeOctets: number, connections: number): Workload {
@@ -64,7 +77,7 @@ function deliver(sizeOctets: number, connections: number): Workload {
     ],
     async measure(target, { deliveries }) {
       const { acknowledgedMs, arrivedMs } = await deliverAll(target, {
-        recipients: target.users.slice(READERS, USERS),
+        recipients: target.users.slice(READERS, LARGE_FOLDER),
         messages: Array.from({ length: deliveries }, (_, seed) => makeMessage(sizeOctets, seed)),
         connections,
       });
@@ -122,6 +135,82 @@ function bulkFetch(sizeOctets: number, connections: number, transport: Transport
       return [octets / 1e6 / seconds, messages / seconds];
     },
   };
+}
+
+/** A client that sees a folder for the first time, and once more in the same session. */
+function clientSync(): Workload {
+  return {
+    name: 'client sync',
+    measures: [
+      { name: 'client sync of a large folder, cold', unit: 'ms', better: 'less' },
+      { name: 'the same once more', unit: 'ms', better: 'less' },
+      { name: 'UID FLAGS of a large folder', unit: 'ms', better: 'less' },
+    ],
+    prepare: fillLargeFolder,
+    async measure(target, { largeFolderMessages }) {
+      const user = target.users[LARGE_FOLDER]!;
+      await target.makeCold(user);
+      return withImap(target, user, async (imap) => {
+        await imap.command('SELECT INBOX');
+        const times: number[] = [];
+        for (const items of [SYNC_ITEMS, SYNC_ITEMS, 'UID FLAGS']) {
+          let responses = 0;
+          imap.onLine = (line) => {
+            if (/^\* \d+ FETCH /.test(line)) responses++;
+          };
+          const start = performance.now();
+          await imap.command(`FETCH 1:* (${items})`);
+          times.push(performance.now() - start);
+          if (responses !== largeFolderMessages) throw new Error(`FETCH gave ${responses} messages.`);
+        }
+        return times;
+      });
+    },
+  };
+}
+
+/** Terms that one message has, none, or all; each search once before it counts. */
+function search(): Workload {
+  const searches = [
+    ['SEARCH TEXT for what one message of a large folder has', 'TEXT "<4711."'],
+    ['SEARCH BODY for what none has', 'BODY nowhere-to-be-found'],
+    ['SEARCH SUBJECT for what one has', 'SUBJECT " 4711"'],
+    ['SEARCH FROM for what all have', 'FROM "@sender.test"'],
+  ] as const;
+  return {
+    name: 'search',
+    measures: searches.map(([name]) => ({ name, unit: 'ms', better: 'less' })),
+    async prepare(target, scale) {
+      await fillLargeFolder(target, scale);
+      await target.makeCold(target.users[LARGE_FOLDER]!);
+    },
+    measure: (target) =>
+      withImap(target, target.users[LARGE_FOLDER]!, async (imap) => {
+        await imap.command('SELECT INBOX');
+        const times: number[] = [];
+        for (const [, keys] of searches) {
+          await imap.command(`SEARCH ${keys}`);
+          const start = performance.now();
+          await imap.command(`SEARCH ${keys}`);
+          times.push(performance.now() - start);
+        }
+        return times;
+      }),
+  };
+}
+
+async function fillLargeFolder(target: Target, { largeFolderMessages }: Scale): Promise<void> {
+  const user = target.users[LARGE_FOLDER]!;
+  const there = await withImap(target, user, (imap) => imap.messagesIn('INBOX'));
+  if (there > 0) return;
+  for (let first = 0; first < largeFolderMessages; first += LARGE_FOLDER_PORTION) {
+    const count = Math.min(LARGE_FOLDER_PORTION, largeFolderMessages - first);
+    const messages = Array.from({ length: count }, (_, index) => {
+      const size = LARGE_FOLDER_SIZES[(first + index) % LARGE_FOLDER_SIZES.length]!;
+      return makeMessage(size, first + index);
+    });
+    await deliverAll(target, { recipients: [user], messages, connections: 10 });
+  }
 }
 
 function notify(): Workload {

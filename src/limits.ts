@@ -78,10 +78,44 @@ export const KEYWORDS_PER_MAILBOX = 1_000;
 export const KEYWORD_OCTETS = 128;
 /** Messages opened ahead of the one being sent: hides the disk, and bounds memory to some MiB a FETCH. */
 export const READ_AHEAD_MESSAGES = 32;
+/** Messages looked up ahead when only their index rows are read: one query, 0.3 ms. */
+export const LOOK_AHEAD_MESSAGES = 256;
 /** File keys remembered under one lease: 16 octets each, about 10 MB with their table. */
 export const FILE_KEYS_PER_LEASE = 65_536;
 /** A step of store work that covers many mailboxes or messages yields to the event loop after this long. */
 export const LOOP_SLICE_MS = 8;
+/** Messages of one page: what a client of a large folder fetches costs one opening for so many. */
+export const PAGE_MESSAGES = 4_096;
+/** Pages of one size that are merged into one of the next: 1, 16, 256, 4,096 messages. */
+export const PAGE_FAN = 16;
+/** Messages that are absorbed in one step: their digests and file keys are in memory until it is done. */
+export const ABSORB_MESSAGES = 256;
+/** Clear octets of one step, after which no further message is begun: the largest digests have megabytes. */
+export const ABSORB_OCTETS = 4 * MIB;
+/** Clear octets of a page's columns together; pages are merged up to it. Most have half of that. */
+export const PAGE_OCTETS = 16 * MIB;
+/** Clear octets of one column, which is opened in one piece: at most all of a page, and one message more. */
+export const PAGE_COLUMN_OCTETS = 24 * MIB;
+/** Clear octets of columns that one lease remembers: the columns that a client sync of one page reads, twice. */
+export const PAGE_CACHE_OCTETS = 16 * MIB;
+/** Header fields of one message that are kept in its page: most have 2 KB of them, those with hundreds of recipients more. */
+export const KEPT_FIELDS_OCTETS = 16 * KIB;
+/** Octets of one message that are decoded to be searched, as transferred; of a longer one the text is not kept. */
+export const SEARCH_TEXT_OCTETS = 2 * MIB;
+/** Clear octets of one chunk of texts, when no single text is longer: what a search opens to look at one message. */
+export const TEXT_CHUNK_OCTETS = 128 * KIB;
+/** Rows of a signature: a text of 5 KB sets a quarter of its bits, and six trigrams leave one message in 4,000 in doubt. */
+export const SIGNATURE_ROWS = 8_192;
+/** Clear octets of one block of a signature: a search opens one for each trigram of its term and each page. */
+export const SIGNATURE_BLOCK_OCTETS = 8 * KIB;
+/** Pages of fewer messages have no signature: there are thirty of them at most, mostly, with 4,000 texts together. */
+export const SIGNATURE_MESSAGES = 256;
+/** Terms of one SEARCH that are looked up in signatures; further ones are looked for in the texts. */
+export const SEARCH_LOOKUPS = 32;
+/** Background work rests so many times as long as it worked: it takes a fifth of the event loop's time at most. */
+export const BACKGROUND_REST = 4;
+/** Messages that could not be absorbed, which are not tried again before the next start; with so many, no others are. */
+export const ABSORB_FAILURES = 10_000;
 /** A mailbox's snapshot is at most this much older than its last checkpointed change. */
 export const SNAPSHOT_INTERVAL_MS = 10 * 60_000;
 

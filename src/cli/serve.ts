@@ -81,6 +81,9 @@ export async function openParts(config: Config, { log, fatal }: ServeOptions): P
       fatal,
       snapshotIntervalMs: config.store.snapshotSeconds * 1000,
       diskReserveOctets: config.store.diskReserveOctets,
+      onBackgroundError: (error) => log.error({ err: error }, 'absorbing mail failed'),
+      onPageDamage: (mailbox, times) =>
+        log.warn({ mailbox, times }, 'pages of a mailbox do not open; they are made anew from its packs'),
     });
     closing.add(() => store.close());
     const accounts = new Accounts({

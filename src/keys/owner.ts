@@ -73,6 +73,11 @@ export class Owner implements OwnerHandle {
     return lease;
   }
 
+  /** Covered by the record of the grant; no use that would extend it. */
+  heldLease(): HeldLease | null {
+    return this.#granted?.isLive ? this.#granted : null;
+  }
+
   /** Every grant is recorded with where the keys came from; without the record there is no grant. */
   async #acquire(): Promise<HeldLease> {
     const { keeper, journal, locks, counts } = this.#parts;

@@ -99,8 +99,8 @@ function scanBlock(text: string): { fields: HeaderField[]; end: number } {
   return { fields, end: start };
 }
 
-/** After the line end that no white space follows. */
-function endOfField(text: string, start: number): number {
+/** Where the field that begins at `start` ends: after the line end that no white space follows. */
+export function endOfField(text: string, start: number): number {
   let end = start;
   for (;;) {
     const lf = text.indexOf('\n', end);

@@ -1,5 +1,5 @@
 /**
- * Sealed objects: names, index keys and digests. docs/format.md "Associated data and sealed objects". The salt is
+ * Sealed objects: names, index keys, digests and pages. docs/format.md "Associated data and sealed objects". The salt is
  * fresh, so each derived key seals exactly once and its nonce may be zero.
  */
 import { randomFillSync } from 'node:crypto';
@@ -16,6 +16,8 @@ export interface ObjectFields {
   'subscription-name': readonly [mailbox: string, epoch: number, subscription: number];
   'keyword-name': readonly [mailbox: string, epoch: number, keyword: number];
   digest: readonly [mailbox: string, message: string, epoch: number];
+  page: readonly [mailbox: string, epoch: number, page: string, generation: number, column: string];
+  'page-root': readonly [mailbox: string, epoch: number, generation: number];
 }
 
 export type Purpose = keyof ObjectFields;

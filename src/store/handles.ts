@@ -27,6 +27,11 @@ export interface OwnerHandle extends Handle {
   readonly quotaOctets: number | null;
   /** @throws RefusedError 'key-denied', 'locked'; UnavailableError 'key-service-down'; IntegrityError. */
   lease(): Promise<Lease>;
+  /**
+   * The lease that `lease` granted last, while it lives, else null: for background work, which neither asks for keys nor
+   * makes them live longer.
+   */
+  heldLease(): Lease | null;
 }
 
 /** For a named principal (administration, fsck, removal). Yields no clear text. */

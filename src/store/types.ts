@@ -10,6 +10,7 @@
  */
 import type { FolderId, MailboxId, MessageId, ModSeq, Uid, UidValidity } from '../ids.ts';
 import type { Digest } from '../message/digest.ts';
+import type { SearchText } from '../message/search-text.ts';
 import type { SealedMessage } from '../seal/sealed-message.ts';
 import type { DeliverHandle, MaintenanceHandle, OwnerHandle } from './handles.ts';
 
@@ -61,8 +62,23 @@ export interface MessageSummary {
   readonly emailId: MessageId;
 }
 
+/** What is known of a message without opening it, as latin1 text; null where it has to be opened. To be used at once. */
+export interface KnownContent {
+  /** As Digest.envelope and Digest.bodyStructure. */
+  readonly envelope: string | null;
+  readonly bodyStructure: string | null;
+  /** Of message/kept-fields.ts. */
+  readonly fields: string | null;
+  readonly search: SearchText | null;
+}
+
+/** What an iteration over messages is for, the dearest of it: the digest, kept fields or text, or octets. */
+export type Wanted = 'digest' | 'kept' | 'octets';
+
 /** A message that can be opened. Valid until the iteration that yielded it goes on. */
 export interface StoredMessage extends MessageSummary {
+  /** What can be told at once; null when nothing can, and the message has to be opened. */
+  known(): KnownContent | null;
   /** @throws IntegrityError when the sealed digest does not open and cannot be derived anew. */
   digest(): Promise<Digest>;
   /**
@@ -233,9 +249,20 @@ export interface Mailbox {
   /** Expunges those of `uids` that carry \Deleted (all of the folder's when null). Resolves when durable. */
   expunge(folder: FolderId, uids: readonly Uid[] | null, origin?: unknown): Promise<readonly Uid[]>;
 
+  /**
+   * Those UIDs of the folder whose messages may have the term: none is left out that has it where SEARCH TEXT looks.
+   * @param term Case-mapped.
+   */
+  mayHaveTerm(folder: FolderId, term: string): Promise<ReadonlySet<number>>;
   /** What the index knows of each UID that exists, ascending. Needs no lease. */
   summaries(folder: FolderId, uids: Iterable<number>): Iterable<MessageSummary>;
   /** Opens messages in the order given, reading ahead; UIDs that are gone are skipped. */
-  messages(folder: FolderId, uids: readonly Uid[], want: 'digest' | 'octets'): AsyncIterable<StoredMessage>;
+  messages(folder: FolderId, uids: readonly Uid[], want: Wanted): AsyncIterable<StoredMessage>;
+  /** The same, as many at a time as are at hand: for those that can do without a wait between messages. */
+  messageBatches(
+    folder: FolderId,
+    uids: readonly Uid[],
+    want: Wanted,
+  ): AsyncIterable<readonly StoredMessage[]>;
   close(): void;
 }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, describe, it } from 'mocha';
+import { listMailboxes } from '../../src/store/embedded/fsck.ts';
+import { indexFile } from '../../src/store/embedded/layout.ts';
 import { type Letterlock, startLetterlock } from '../support/letterlock.ts';
 import { appendCommand, RawImap } from '../support/raw-imap.ts';
 import { RawSmtp } from '../support/raw-smtp.ts';
@@ -13,6 +16,8 @@ import { coreLimit, filesBelow, namelessFiles, type Written } from './written.ts
 /** Far more than a message may have in memory (SPOOL_MESSAGE_OCTETS). */
 const LARGE_OCTETS = 5_000_000;
 const SPILL_DEADLINE_MS = 10_000;
+/** A checkpoint comes after five seconds of quiet; absorbing a few messages takes none. */
+const ABSORB_DEADLINE_MS = 30_000;
 
 const canaries = newCanaries();
 const { stem, word } = canaries;
@@ -142,6 +147,24 @@ describe('mail at rest', function () {
     imap.destroy();
   });
 
+  it('is sealed when it was folded into pages', async () => {
+    const imap = await RawImap.login(server.ports.imap, user);
+    await imap.ok('SELECT INBOX');
+    const deadline = performance.now() + ABSORB_DEADLINE_MS;
+    // The lease that is needed for it lasts as long as somebody reads.
+    while (!(await isAbsorbed())) {
+      assert.ok(performance.now() < deadline, 'what its owner reads is absorbed soon');
+      await imap.ok('FETCH 1 (ENVELOPE)');
+      await sleep(50);
+    }
+    const sync = await imap.ok(
+      `FETCH 1:* (ENVELOPE BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (Subject X-Custom)])`,
+    );
+    assert.ok(sync.untagged.join().includes(word.subject), 'pages have what the scan looks for');
+    await assertSealed();
+    imap.destroy();
+  });
+
   it('is sealed, and so is who sent it, when it was refused', async () => {
     const smtp = await RawSmtp.connect(server.ports.mx, helo('mx'));
     await smtp.command(`MAIL FROM:<${word.stranger}@${word.stranger}.test>`);
@@ -200,6 +223,19 @@ describe('mail at rest', function () {
     const budgeted = await assertSealed(false);
     assert.ok([...budgeted].some((place) => KEY_USE_JOURNAL.test(place)));
   });
+
+  /** Whether the mailbox with the most messages has all of them in pages. */
+  async function isAbsorbed(): Promise<boolean> {
+    let most = { messages: 0, left: 1 };
+    for (const mailbox of listMailboxes(join(scratch, 'data'))) {
+      const index = new DatabaseSync(indexFile(join(scratch, 'data'), mailbox), { readOnly: true });
+      const sql = 'SELECT count(*) AS messages, (SELECT count(*) FROM message_parts) AS left FROM message';
+      const counts = index.prepare(sql).get() as typeof most;
+      index.close();
+      if (counts.messages > most.messages) most = counts;
+    }
+    return most.left === 0;
+  }
 
   /** Large files of messages in flight: sealed on their way (APPEND), or nameless until their header is complete. */
   async function spilled(): Promise<number> {

@@ -620,5 +620,44 @@ export function describeStoreContract(name: string, open: () => Promise<StoreFix
         assert.equal((await stored.read(10, 20)).toString('latin1'), texts[39]!.slice(10, 20));
       }
     });
+
+    it('yields the same messages by the batch as one by one, in the order given', async () => {
+      await deliver(...Array.from({ length: 70 }, (_, i) => message(`m${i}`)));
+      const wanted = uids(70, 1, 99, ...Array.from({ length: 60 }, (_, i) => i + 5));
+      for (const want of ['digest', 'kept', 'octets'] as const) {
+        const batched: [number, string][] = [];
+        for await (const batch of mailbox.messageBatches(inbox, wanted, want)) {
+          assert.ok(batch.length > 0);
+          for (const stored of batch) batched.push([stored.uid, await octetsOf(stored)]);
+        }
+        const single: [number, string][] = [];
+        for await (const stored of mailbox.messages(inbox, wanted, want)) {
+          single.push([stored.uid, await octetsOf(stored)]);
+        }
+        assert.deepEqual(batched, single);
+        assert.deepEqual(
+          single.map(([uid]) => uid),
+          wanted.filter((uid) => uid !== 99),
+        );
+      }
+    });
+
+    it('leaves out no message that has a term, whatever was moved and expunged since it looked last', async () => {
+      await deliver(
+        ...Array.from({ length: 6 }, (_, i) => message(`m${i}`, i % 2 === 0 ? 'needle' : 'straw')),
+      );
+      const missing = async (folder: FolderId, wanted: readonly number[]): Promise<number[]> => {
+        const found = await mailbox.mayHaveTerm(folder, 'NEEDLE');
+        return wanted.filter((uid) => !found.has(uid));
+      };
+      assert.deepEqual(await missing(inbox, [1, 3, 5]), []);
+      const { id: work } = await mailbox.createFolder(['Work']);
+      await mailbox.move(inbox, uids(1), work);
+      await mailbox.storeFlags(inbox, uids(2), add(Flag.Deleted));
+      await mailbox.expunge(inbox, null);
+      await deliver(message('late', 'needle'));
+      assert.deepEqual(await missing(inbox, [3, 5, 7]), []);
+      assert.deepEqual(await missing(work, [1]), []);
+    });
   });
 }

@@ -153,11 +153,11 @@ describe('fsck', () => {
 
     it('a digest or a header that is another message’s, with the keys', async () => {
       onIndex(
-        'UPDATE message SET digest = (SELECT digest FROM message WHERE message_key = 2) WHERE message_key = 1',
+        'UPDATE message_parts SET digest = (SELECT digest FROM message_parts WHERE message_key = 2) WHERE message_key = 1',
       );
       await assertFinds(['does-not-open'], true);
       onIndex(
-        'UPDATE message SET header = (SELECT header FROM message WHERE message_key = 2) WHERE message_key = 1',
+        'UPDATE message_parts SET header = (SELECT header FROM message_parts WHERE message_key = 2) WHERE message_key = 1',
       );
       await assertFinds(['does-not-open'], true);
     });

@@ -50,6 +50,7 @@ const STEP = fc.record({
     'rename',
     'subscribe',
     'checkpoint',
+    'absorb',
     'crash',
   ),
   mailbox: fc.nat(1),
@@ -219,6 +220,8 @@ describe('recovery', () => {
         await fixture.store.checkpoint();
         rmSync(synced(), { recursive: true, force: true });
         return cpSync(join(fixture.directory, 'mailboxes'), synced(), { recursive: true });
+      case 'absorb':
+        return fixture.absorb(id);
       case 'crash':
         return assertRecovers(step.pick % 2 === 0 ? crashed() : powerless(step.pick), models);
       default:

@@ -7,6 +7,7 @@ import { IntegrityError, UnavailableError } from '../../src/errors.ts';
 import {
   assertSqliteVersion,
   isDamage,
+  MIGRATIONS,
   openIndexDatabase,
   SCHEMA_VERSION,
 } from '../../src/store/embedded/schema.ts';
@@ -29,6 +30,30 @@ describe('the schema of an index', () => {
     assert.deepEqual({ ...again.prepare('PRAGMA user_version').get() }, { user_version: SCHEMA_VERSION });
     assert.deepEqual({ ...again.prepare('SELECT count(*) AS n FROM mailbox').get() }, { n: 0 });
     again.close();
+  });
+
+  it('of version 1 is brought up to date, headers and digests moved out of the messages’ rows', () => {
+    const old = new DatabaseSync(path);
+    old.exec(`BEGIN; ${MIGRATIONS[0]} PRAGMA user_version = 1; COMMIT`);
+    const insert = old.prepare(
+      'INSERT INTO message VALUES (NULL, ?, NULL, 1, 5, 50, 1, 1, 1, 0, 9, 6, ?, ?)',
+    );
+    for (let n = 1; n <= 3; n++)
+      insert.run(Buffer.of(n), Buffer.from(`header ${n}`), Buffer.from(`digest ${n}`));
+    old.close();
+    const now = openIndexDatabase(path);
+    const rows = now.prepare(
+      `SELECT message_key AS key, hex(message_id) AS id, CAST(header AS TEXT) AS header, CAST(digest AS TEXT) AS digest
+      FROM message JOIN message_parts USING (message_key)`,
+    );
+    assert.deepEqual(
+      rows.all().map((row) => ({ ...row })),
+      [1, 2, 3].map((n) => ({ key: n, id: `0${n}`, header: `header ${n}`, digest: `digest ${n}` })),
+    );
+    const columns = now.prepare("SELECT name FROM pragma_table_info('message')").all();
+    assert.ok(!columns.some(({ name }) => name === 'header' || name === 'digest'));
+    assert.deepEqual({ ...now.prepare('PRAGMA user_version').get() }, { user_version: SCHEMA_VERSION });
+    now.close();
   });
 
   it('of a newer version is refused by its number, and left as it is', () => {

@@ -38,11 +38,11 @@ describe('a snapshot', () => {
     database.prepare('INSERT INTO subscription VALUES (1, ?)').run(Buffer.alloc(0));
     database.prepare('INSERT INTO keyword VALUES (1, ?)').run(randomBytes(70));
     const message = database.prepare(
-      'INSERT INTO message VALUES (NULL, ?, NULL, 1, 5, 50, 1, 1, 1, 0, 100, 60, ?, ?)',
+      'INSERT INTO message VALUES (NULL, ?, NULL, 1, 5, 50, 1, 1, 1, 0, 100, 60)',
     );
     const entry = database.prepare('INSERT INTO entry VALUES (1, ?, ?, ?, ?, 7, 1000, 2000)');
     for (let uid = 1; uid <= entries; uid++) {
-      message.run(randomBytes(16), randomBytes(20), randomBytes(20));
+      message.run(randomBytes(16));
       entry.run(uid, uid, uid % 32, uid % 3 === 0 ? '1,5' : null);
     }
     database.exec('COMMIT');

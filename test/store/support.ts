@@ -31,6 +31,8 @@ export class StoreFixture {
   readonly keyring: Keyring;
   readonly organization: OrganizationId;
   readonly fatal: unknown[] = [];
+  /** Whatever is delivered is absorbed before `deliver` resolves. */
+  absorbsAtOnce = false;
   store: EmbeddedStore;
 
   private constructor(directory: string, keyring: Keyring, organization: OrganizationId) {
@@ -63,6 +65,7 @@ export class StoreFixture {
       fatal: (error) => this.fatal.push(error),
       segmentOctets: 4 * MIB,
       diskReserveOctets: 0,
+      absorbs: false, // tests say when
       ...options,
     });
   }
@@ -100,7 +103,16 @@ export class StoreFixture {
       handle: this.keyring.deliverHandle(this.organization, mailbox, quotaOctets),
       folder: 'inbox' as const,
     }));
-    return (await this.store.deliver(message, placements)).map(({ error }) => error);
+    const outcomes = await this.store.deliver(message, placements);
+    const taken = outcomes.filter(({ error }) => error === undefined).map(({ mailbox }) => mailbox);
+    if (this.absorbsAtOnce) await this.absorb(...taken);
+    return outcomes.map(({ error }) => error);
+  }
+
+  /** Carries over what the accept journal holds, and folds all of these mailboxes into pages. */
+  async absorb(...mailboxes: readonly MailboxId[]): Promise<void> {
+    await this.store.checkpoint();
+    for (const mailbox of mailboxes) await this.store.absorb(this.owner(mailbox));
   }
 
   sealed(octets: string | Buffer): Promise<SealedMessage> {

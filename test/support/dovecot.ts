@@ -39,6 +39,8 @@ export interface Dovecot {
   readonly imapsPort: number;
   /** Its socket, for Postfix's `lmtp:unix:`. */
   readonly lmtpSocket: string;
+  /** Removes what it keeps of a user's messages beside them, as if none had ever been listed. */
+  forgetHeaders(address: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -65,6 +67,10 @@ export async function startDovecot({ sealing, users, lmtp }: DovecotOptions): Pr
     version: version.split(' ')[0]!,
     ...ports,
     lmtpSocket: join(directory, 'run/lmtp'),
+    async forgetHeaders(address) {
+      const mail = join(directory, 'mail', address);
+      await runAsRoot('find', mail, '-name', 'dovecot.index.cache', '-delete');
+    },
     async stop() {
       await daemon.stop();
       await runAsRoot('rm', '-rf', directory);

@@ -1,4 +1,5 @@
 /** What a FETCH asks for, sorted by what it costs. RFC 9051 §6.4.5, RFC 3501 §6.4.5, RFC 8474, 8514, 8970. */
+import { areKept, KeptSelection } from '../../message/kept-fields.ts';
 import type { OctetRange, SectionSpec } from '../../message/section.ts';
 import type { FetchItem, Section } from '../wire/ast.ts';
 import { printBodySectionName } from '../wire/section.ts';
@@ -10,6 +11,8 @@ export interface OctetsItem {
   readonly section: SectionSpec;
   /** Fields of HEADER.FIELDS and HEADER.FIELDS.NOT. */
   readonly fields: readonly string[];
+  /** What selects them from kept fields, when all of them are kept (message/kept-fields.ts), else null. */
+  readonly kept: KeptSelection | null;
   /** `<offset.length>` of what the section names. */
   readonly partial: { readonly offset: number; readonly length: number } | null;
 }
@@ -29,8 +32,8 @@ export interface FetchPlan {
   readonly withUid: boolean;
   readonly withFlags: boolean;
   readonly withModSeq: boolean;
-  /** What the dearest item needs: the open folder, its index, the sealed digest, or the message. */
-  readonly needs: 'view' | 'index' | 'digest' | 'octets';
+  /** What the dearest item needs: the open folder, its index, the sealed digest, kept header fields, or the message. */
+  readonly needs: 'view' | 'index' | 'digest' | 'kept' | 'octets';
   /** Whether an item sets \Seen. */
   readonly setsSeen: boolean;
 }
@@ -41,7 +44,7 @@ const RFC822_SECTIONS = {
   'RFC822.TEXT': { path: [], text: 'TEXT' },
 } as const satisfies Record<string, SectionSpec>;
 
-const COST = ['view', 'index', 'digest', 'octets'] as const;
+const COST = ['view', 'index', 'digest', 'kept', 'octets'] as const;
 
 /** @param withModSeq Adds MODSEQ when it was not asked for (RFC 7162 §3.1.4.1). */
 export function planFetch(items: readonly FetchItem[], isUid: boolean, withModSeq: boolean): FetchPlan {
@@ -81,22 +84,26 @@ export function planFetch(items: readonly FetchItem[], isUid: boolean, withModSe
           name: item.item,
           section: RFC822_SECTIONS[item.item],
           fields: [],
+          kept: null,
           partial: null,
         });
         setsSeen ||= item.item !== 'RFC822.HEADER';
-        cost = 3;
+        cost = 4;
         break;
-      case 'BODY[]':
+      case 'BODY[]': {
+        const kept = keptOf(item.section);
         planned.push({
           kind: 'octets',
           name: printBodySectionName(item),
           section: sectionSpec(item.section),
           fields: item.section.fields,
+          kept,
           partial: item.partial,
         });
         setsSeen ||= !item.isPeek;
-        cost = 3;
+        cost = Math.max(cost, kept === null ? 4 : 3);
         break;
+      }
       default:
         item satisfies never;
     }
@@ -114,6 +121,11 @@ export function planFetch(items: readonly FetchItem[], isUid: boolean, withModSe
 
 function sectionSpec(section: Section): SectionSpec {
   return { path: section.part === '' ? [] : section.part.split('.').map(Number), text: section.text };
+}
+
+function keptOf({ part, text, fields }: Section): KeptSelection | null {
+  if (part !== '' || text !== 'HEADER.FIELDS' || !areKept(fields)) return null;
+  return new KeptSelection(fields);
 }
 
 /** The part of `range` that `<offset.length>` leaves; empty when the offset lies behind it. */

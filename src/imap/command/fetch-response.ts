@@ -8,7 +8,7 @@
 import { IMAP_STREAM_OCTETS } from '../../limits.ts';
 import { selectFields } from '../../message/header.ts';
 import { locateSection, type OctetRange } from '../../message/section.ts';
-import type { MessageSummary, StoredMessage } from '../../store/types.ts';
+import type { KnownContent, MessageSummary, StoredMessage } from '../../store/types.ts';
 import { printDateTime } from '../wire/dates.ts';
 import { printString } from '../wire/printer.ts';
 import type { Output, SelectedFolder } from './context.ts';
@@ -108,6 +108,59 @@ export async function writeResponse(
   return true;
 }
 
+/**
+ * The response of a message of which all is at hand, as wire text; null when the message has to be opened for it, and ''
+ * when it is gone or unknown to the client. What writeResponse would write, without a wait.
+ */
+export function knownResponse(
+  plan: FetchPlan,
+  message: StoredMessage,
+  selected: SelectedFolder,
+): string | null {
+  const { uid } = message;
+  const number = selected.numbers.sequenceOf(uid);
+  if (number === 0 || selected.view.flags(uid) === undefined) return '';
+  const known = message.known();
+  if (known === null) return null;
+  let items = plan.withUid ? `UID ${uid}` : '';
+  for (const item of plan.items) {
+    const text =
+      item.kind === 'octets' ? knownFields(item, known) : knownValue(item.kind, message, known, selected);
+    if (text === null) return null;
+    items += items === '' ? text : ` ${text}`;
+  }
+  return `${fetchHead(selected, number, uid)}${items})\r\n`;
+}
+
+function knownValue(
+  kind: Exclude<PlannedItem, OctetsItem>['kind'],
+  message: StoredMessage,
+  known: KnownContent,
+  selected: SelectedFolder,
+): string | null {
+  switch (kind) {
+    case 'ENVELOPE':
+      return prefixed('ENVELOPE ', known.envelope);
+    case 'BODYSTRUCTURE':
+      return prefixed('BODYSTRUCTURE ', known.bodyStructure);
+    case 'BODY':
+    case 'PREVIEW':
+      return null;
+    default:
+      return closedValue(kind, message, selected);
+  }
+}
+
+const prefixed = (name: string, text: string | null): string | null => (text === null ? null : name + text);
+
+function knownFields({ name, kept, partial }: OctetsItem, known: KnownContent): string | null {
+  const fields = kept === null ? null : known.fields;
+  if (fields === null) return null;
+  const selected = kept!.select(fields);
+  const { start, end } = partialRange({ start: 0, end: selected.length }, partial);
+  return `${name} {${end - start}}\r\n${selected.slice(start, end)}`;
+}
+
 /** Pieces of a response, held back until it is whole or `commit` is called. */
 class Draft {
   readonly #out: Output;
@@ -184,13 +237,20 @@ async function value(
       return `BODYSTRUCTURE ${(await message.digest()).bodyStructure}`;
     case 'PREVIEW':
       return `PREVIEW ${printString((await message.digest()).preview)}`;
+    default:
+      return closedValue(item.kind, message, selected);
+  }
+}
+
+/** What can be said of a message that is not opened. */
+function closedValue(
+  kind: IndexItem | 'FLAGS' | 'MODSEQ' | 'THREADID',
+  message: StoredMessage,
+  selected: SelectedFolder,
+): string {
+  switch (kind) {
     case 'THREADID':
       return 'THREADID NIL';
-    case 'INTERNALDATE':
-    case 'SAVEDATE':
-    case 'RFC822.SIZE':
-    case 'EMAILID':
-      return indexValue(item.kind, message);
     case 'FLAGS': {
       // Not the message's own: \Seen may have been set since it was read.
       const flags = selected.view.flags(message.uid);
@@ -204,7 +264,7 @@ async function value(
     case 'MODSEQ':
       return `MODSEQ (${selected.view.flags(message.uid)?.modSeq ?? message.modSeq})`;
     default:
-      return item satisfies never;
+      return indexValue(kind, message);
   }
 }
 

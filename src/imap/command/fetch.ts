@@ -2,14 +2,14 @@
 import { IntegrityError, ProtocolError, UnavailableError } from '../../errors.ts';
 import type { Uid } from '../../ids.ts';
 import { IMAP_SEEN_BATCH } from '../../limits.ts';
-import { Flag } from '../../store/types.ts';
+import { Flag, type Wanted } from '../../store/types.ts';
 import { yieldingTo } from '../../yielding.ts';
 import type { FetchCommand } from '../wire/ast.ts';
 import { pageOf } from '../wire/partial-range.ts';
 import { commonNumbers, resolveSequenceSet } from '../wire/sequence-set.ts';
 import { type CommandContext, type CommandSpec, no, ok, SELECTED } from './context.ts';
 import { type FetchPlan, planFetch } from './fetch-plan.ts';
-import { indexResponse, writeResponse } from './fetch-response.ts';
+import { indexResponse, knownResponse, writeResponse } from './fetch-response.ts';
 import { limited } from './message-limit.ts';
 import { writeVanished } from './resync.ts';
 
@@ -39,8 +39,8 @@ export const fetch: CommandSpec<FetchCommand> = {
       const last = Math.max(uidNext - 1, numbers.count === 0 ? 0 : numbers.uidAt(numbers.count));
       await writeVanished(changedSince!, resolveSequenceSet(set, last), 0, context);
     }
-    if (plan.needs === 'digest' || plan.needs === 'octets') await fetchContent(plan, uids, context);
-    else await fetchIndex(plan, uids, context);
+    if (plan.needs === 'view' || plan.needs === 'index') await fetchIndex(plan, uids, context);
+    else await fetchContent(plan, plan.needs, uids, context);
 
     // RFC 2180 §4.1.2: numbers that the client still has and others expunged. By UID it is as if they never were.
     if (!command.isUid && uids.some((uid) => view.flags(uid as Uid) === undefined)) {
@@ -74,29 +74,37 @@ async function fetchIndex(plan: FetchPlan, uids: Uint32Array, context: CommandCo
  * others from the client.
  * @throws IntegrityError at the end, when there was one.
  */
-async function fetchContent(plan: FetchPlan, uids: Uint32Array, context: CommandContext): Promise<void> {
+async function fetchContent(
+  plan: FetchPlan,
+  want: Wanted,
+  uids: Uint32Array,
+  context: CommandContext,
+): Promise<void> {
   const { selected, out } = context;
-  const want = plan.needs === 'octets' ? 'octets' : 'digest';
   const setsSeen = plan.setsSeen && !selected.isReadOnly;
   const step = setsSeen ? IMAP_SEEN_BATCH : Math.max(uids.length, 1);
   const slice = yieldingTo();
   let broken: IntegrityError | null = null;
   for (let from = 0; from < uids.length; from += step) {
-    const batch = Array.from(uids.subarray(from, from + step)) as Uid[];
-    const seen = setsSeen ? await setSeen(batch, context) : new Set<Uid>();
+    const wanted = Array.from(uids.subarray(from, from + step)) as Uid[];
+    const seen = setsSeen ? await setSeen(wanted, context) : new Set<Uid>();
     try {
-      for await (const message of context.mailbox.messages(selected.id, batch, want)) {
-        const tellFlags = seen.has(message.uid) ? { withModSeq: context.isCondstore } : null;
-        try {
-          await writeResponse(plan, message, selected, out, tellFlags);
-          seen.delete(message.uid);
-        } catch (error) {
-          if (!(error instanceof IntegrityError)) throw error;
-          // Of a message that was expunged while it was read, nothing is left, and rightly so.
-          if (selected.view.flags(message.uid) !== undefined) broken ??= error;
+      for await (const batch of context.mailbox.messageBatches(selected.id, wanted, want)) {
+        for (const message of batch) {
+          const tellFlags = seen.has(message.uid) ? { withModSeq: context.isCondstore } : null;
+          try {
+            const known = tellFlags === null ? knownResponse(plan, message, selected) : null;
+            if (known === null) await writeResponse(plan, message, selected, out, tellFlags);
+            else out.text(known);
+            seen.delete(message.uid);
+          } catch (error) {
+            if (!(error instanceof IntegrityError)) throw error;
+            // Of a message that was expunged while it was read, nothing is left, and rightly so.
+            if (selected.view.flags(message.uid) !== undefined) broken ??= error;
+          }
+          const wait = out.settle() ?? slice.pause();
+          if (wait !== undefined) await wait;
         }
-        const wait = out.settle() ?? slice.pause();
-        if (wait !== undefined) await wait;
       }
     } finally {
       // Of messages that did not open \Seen is set all the same, and the client is to know.

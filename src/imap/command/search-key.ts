@@ -15,6 +15,8 @@ import { emailIdOf } from './object-id.ts';
 import type { SearchedMessage } from './searched-message.ts';
 
 const DAY_MS = 86_400_000;
+/** Shorter terms are in most messages, and not worth a look-up. */
+const LOOKED_UP_UNITS = 3;
 
 /** What is known without opening the message. */
 export interface Candidate {
@@ -25,11 +27,19 @@ export interface Candidate {
   readonly summary: MessageSummary | null;
 }
 
+/** UIDs that may have a case-mapped term, all that have it among them; null when it is not looked up. */
+export type LookUp = (term: string) => Promise<ReadonlySet<number> | null>;
+
 export interface SearchTest {
   /** Whether `quick` reads Candidate.summary. */
   readonly needsIndex: boolean;
   /** 0: quick always answers; 1: needs the header; 2: needs the text. Cheaper tests go first. */
   readonly cost: 0 | 1 | 2;
+  /**
+   * Looks terms up, so that `quick` can rule messages out that cannot have them.
+   * @returns UIDs, all that pass the test among them; null when nothing is known.
+   */
+  narrow(lookUp: LookUp): Promise<ReadonlySet<number> | null>;
   quick(candidate: Candidate): boolean | null;
   full(candidate: Candidate, message: SearchedMessage): Promise<boolean>;
 }
@@ -105,7 +115,7 @@ export function compileSearch(key: SearchKey, numbers: MessageNumbers, now: numb
     case 'TEXT': {
       const needle = casemap(key.text);
       const where = key.key;
-      return openedTest(2, (message) => message.textIncludes(needle, where));
+      return openedTest(2, needle, (message) => message.textIncludes(needle, where));
     }
     default:
       return key satisfies never;
@@ -120,15 +130,36 @@ function savedTest(set: SequenceSet, numbers: MessageNumbers): SearchTest {
 }
 
 function quickTest(test: (candidate: Candidate) => boolean): SearchTest {
-  return { needsIndex: false, cost: 0, quick: test, full: async (candidate) => test(candidate) };
+  return {
+    needsIndex: false,
+    cost: 0,
+    narrow: async () => null,
+    quick: test,
+    full: async (candidate) => test(candidate),
+  };
 }
 
 function indexTest(test: (summary: MessageSummary) => boolean): SearchTest {
   return { ...quickTest((candidate) => test(candidate.summary!)), needsIndex: true };
 }
 
-function openedTest(cost: 1 | 2, test: (message: SearchedMessage) => Promise<boolean>): SearchTest {
-  return { needsIndex: false, cost, quick: () => null, full: (_candidate, message) => test(message) };
+/** @param needle What a message that passes has, its own header or its text; null when it may have anything. */
+function openedTest(
+  cost: 1 | 2,
+  needle: string | null,
+  test: (message: SearchedMessage) => Promise<boolean>,
+): SearchTest {
+  let possible: ReadonlySet<number> | null = null;
+  return {
+    needsIndex: false,
+    cost,
+    narrow: async (lookUp) => {
+      if (needle !== null && needle.length >= LOOKED_UP_UNITS) possible = await lookUp(needle);
+      return possible;
+    },
+    quick: ({ uid }) => (possible === null || possible.has(uid) ? null : false),
+    full: (_candidate, message) => test(message),
+  };
 }
 
 function flagTest(flag: string, isSet: boolean, numbers: MessageNumbers): SearchTest {
@@ -143,7 +174,7 @@ function flagTest(flag: string, isSet: boolean, numbers: MessageNumbers): Search
 
 /** A message without a Date field matches none of these. */
 function sentTest(test: (day: number) => boolean): SearchTest {
-  return openedTest(1, async (message) => {
+  return openedTest(1, null, async (message) => {
     for (const value of await message.rawFieldValues('Date')) {
       const midnight = sentDay(value);
       return midnight !== null && test(Math.floor(midnight / DAY_MS));
@@ -155,7 +186,7 @@ function sentTest(test: (day: number) => boolean): SearchTest {
 /** An empty text asks only whether the field is there. */
 function fieldTest(field: string, text: string): SearchTest {
   const needle = casemap(text);
-  return openedTest(1, async (message) =>
+  return openedTest(1, needle, async (message) =>
     (await message.fieldTexts(field)).some((value) => value.includes(needle)),
   );
 }
@@ -164,6 +195,10 @@ function not(operand: SearchTest): SearchTest {
   return {
     needsIndex: operand.needsIndex,
     cost: operand.cost,
+    narrow: async (lookUp) => {
+      await operand.narrow(lookUp);
+      return null;
+    },
     quick: (candidate) => {
       const answer = operand.quick(candidate);
       return answer === null ? null : !answer;
@@ -177,6 +212,14 @@ function all(operands: readonly SearchTest[]): SearchTest {
   return {
     needsIndex: sorted.some(({ needsIndex }) => needsIndex),
     cost: sorted.at(-1)?.cost ?? 0,
+    narrow: async (lookUp) => {
+      let least: ReadonlySet<number> | null = null;
+      for (const operand of sorted) {
+        const possible = await operand.narrow(lookUp);
+        if (possible !== null && (least === null || possible.size < least.size)) least = possible;
+      }
+      return least;
+    },
     quick: (candidate) => {
       let isCertain = true;
       for (const operand of sorted) {

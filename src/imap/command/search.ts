@@ -1,12 +1,13 @@
 /** SEARCH, RFC 3501 §6.4.4; SAVE, RFC 5182; MODSEQ, RFC 7162 §3.1.5 and §3.1.6. */
 import { IntegrityError } from '../../errors.ts';
 import type { Uid } from '../../ids.ts';
+import { SEARCH_LOOKUPS } from '../../limits.ts';
 import { yieldingTo } from '../../yielding.ts';
 import type { SearchCommand, SortCommand } from '../wire/ast.ts';
 import { someKey } from '../wire/search-keys.ts';
 import { type CommandContext, type CommandSpec, type Completion, ok, SELECTED } from './context.ts';
 import { limited, searchScope } from './message-limit.ts';
-import { type Candidate, compileSearch, type SearchTest } from './search-key.ts';
+import { type Candidate, compileSearch, type LookUp, type SearchTest } from './search-key.ts';
 import { chosenOf, searchResponse } from './search-response.ts';
 import { SearchedMessage } from './searched-message.ts';
 
@@ -57,9 +58,11 @@ export interface Found {
 async function findMessages(test: SearchTest, scope: Uint32Array, context: CommandContext): Promise<Found> {
   const { selected, mailbox, out } = context;
   const found: number[] = [];
+  const possible = await test.narrow(lookUps(context));
   const doubtful = new Map<number, Candidate>();
   const slice = yieldingTo();
-  for (const candidate of candidates(test.needsIndex, scope, context)) {
+  const within = possible === null ? scope : scope.filter((uid) => possible.has(uid));
+  for (const candidate of candidates(test.needsIndex, within, context)) {
     const answer = test.quick(candidate);
     if (answer === true) found.push(candidate.uid);
     else if (answer === null) doubtful.set(candidate.uid, candidate);
@@ -69,18 +72,31 @@ async function findMessages(test: SearchTest, scope: Uint32Array, context: Comma
   if (doubtful.size === 0) return { found, broken: null };
   const uids = Array.from(doubtful.keys()) as Uid[];
   let broken: IntegrityError | null = null;
-  for await (const message of mailbox.messages(selected.id, uids, 'octets')) {
-    const candidate = doubtful.get(message.uid)!;
-    try {
-      if (await test.full(candidate, new SearchedMessage(message, slice))) found.push(message.uid);
-    } catch (error) {
-      if (!(error instanceof IntegrityError)) throw error;
-      // Of a message that was expunged while it was read, nothing is left, and rightly so.
-      if (selected.view.flags(message.uid) !== undefined) broken ??= error;
+  for await (const batch of mailbox.messageBatches(selected.id, uids, 'kept')) {
+    for (const message of batch) {
+      const candidate = doubtful.get(message.uid)!;
+      try {
+        if (await test.full(candidate, new SearchedMessage(message, slice))) found.push(message.uid);
+      } catch (error) {
+        if (!(error instanceof IntegrityError)) throw error;
+        // Of a message that was expunged while it was read, nothing is left, and rightly so.
+        if (selected.view.flags(message.uid) !== undefined) broken ??= error;
+      }
+      const wait = out.settle() ?? slice.pause();
+      if (wait !== undefined) await wait;
     }
-    await (out.settle() ?? slice.pause());
   }
   return { found: found.sort((a, b) => a - b), broken };
+}
+
+/** Each term once, and no more of them than SEARCH_LOOKUPS. */
+function lookUps({ mailbox, selected }: CommandContext): LookUp {
+  const known = new Map<string, Promise<ReadonlySet<number>>>();
+  return async (term) => {
+    if (!known.has(term) && known.size < SEARCH_LOOKUPS)
+      known.set(term, mailbox.mayHaveTerm(selected.id, term));
+    return (await known.get(term)) ?? null;
+  };
 }
 
 /** The messages of those that are there still. */

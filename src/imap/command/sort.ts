@@ -44,19 +44,22 @@ async function sorted(
       await slice.pause();
     }
   } else {
-    for await (const message of mailbox.messages(selected.id, found as Uid[], 'digest')) {
-      try {
-        const envelope = readEnvelope((await message.digest()).envelope);
-        sortables.push({
-          uid: message.uid,
-          values: criteria.map(({ key }) => sortValue(key, message, envelope)),
-        });
-      } catch (error) {
-        if (!(error instanceof IntegrityError)) throw error;
-        // Of a message that was expunged while it was read, nothing is left, and rightly so.
-        if (selected.view.flags(message.uid) !== undefined) broken ??= error;
+    for await (const batch of mailbox.messageBatches(selected.id, found as Uid[], 'digest')) {
+      for (const message of batch) {
+        try {
+          const envelope = readEnvelope(message.known()?.envelope ?? (await message.digest()).envelope);
+          sortables.push({
+            uid: message.uid,
+            values: criteria.map(({ key }) => sortValue(key, message, envelope)),
+          });
+        } catch (error) {
+          if (!(error instanceof IntegrityError)) throw error;
+          // Of a message that was expunged while it was read, nothing is left, and rightly so.
+          if (selected.view.flags(message.uid) !== undefined) broken ??= error;
+        }
+        const wait = out.settle() ?? slice.pause();
+        if (wait !== undefined) await wait;
       }
-      await (out.settle() ?? slice.pause());
     }
   }
   const order = await sortYielding(sortables, (a, b) => compare(a, b, criteria), slice);

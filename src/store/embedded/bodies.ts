@@ -9,7 +9,7 @@ import { KIB, OPEN_PACKS, READ_RUN_OCTETS } from '../../limits.ts';
 import type { BodySource } from '../../seal/body.ts';
 import type { Segment } from './accept-journal.ts';
 import { bodyFile, spoolFile } from './layout.ts';
-import { packFile } from './pack.ts';
+import { decodeRecordHead, type PackPlace, packFile, type RecordHead, recordHeadOctets } from './pack.ts';
 
 /** As the index knows it. */
 export interface BodyPlace {
@@ -103,6 +103,16 @@ export class Bodies {
     }
   }
 
+  /** Header and digest as the pack has them. @throws IntegrityError 'missing-body', 'seal-broken'. */
+  async readHead(mailbox: MailboxId, id: MessageId, place: PackPlace): Promise<RecordHead> {
+    const head = await this.#readPack(
+      { mailbox, pack: place.pack },
+      place.recordOffset,
+      recordHeadOctets(place),
+    );
+    return decodeRecordHead(head, id);
+  }
+
   #readRun(run: readonly BodyPlace[]): Promise<Buffer>[] {
     const [first] = run;
     const last = run.at(-1)!;
@@ -114,7 +124,11 @@ export class Bodies {
     });
   }
 
-  async #readPack(place: BodyPlace, offset: number, length: number): Promise<Buffer> {
+  async #readPack(
+    place: Pick<BodyPlace, 'mailbox' | 'pack'>,
+    offset: number,
+    length: number,
+  ): Promise<Buffer> {
     const path = packFile(this.#data, place.mailbox, place.pack!);
     try {
       return await readExactly(await this.#openPack(path), offset, length);

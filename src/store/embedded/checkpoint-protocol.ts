@@ -26,7 +26,12 @@ export type CheckpointRequest =
       readonly range: CheckpointRange | null;
       readonly garbage: readonly MailboxGarbage[];
     }
-  | { readonly kind: 'settle'; readonly garbage: readonly MailboxGarbage[] };
+  | {
+      readonly kind: 'settle';
+      readonly garbage: readonly MailboxGarbage[];
+      /** Mailboxes whose indexes the journal's records did not change, and that are to be synced all the same. */
+      readonly written: readonly MailboxId[];
+    };
 
 export interface MailboxPlaces {
   readonly mailbox: MailboxId;

@@ -109,7 +109,8 @@ function carryRange(range: CheckpointRange, batch: Batch): void {
 }
 
 /** Only now, when the indexes know the new places, is anything removed. */
-function settle({ garbage }: Extract<CheckpointRequest, { kind: 'settle' }>): MailboxPlaces[] {
+function settle({ garbage, written }: Extract<CheckpointRequest, { kind: 'settle' }>): MailboxPlaces[] {
+  for (const mailbox of written) touched.add(mailbox);
   for (const mailbox of touched) checkpointIndex(mailbox);
   syncBirths();
   for (const directory of bereft) syncPathSync(directory);

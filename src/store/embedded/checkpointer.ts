@@ -3,6 +3,7 @@
  * first; after one that failed none follows, since a newer segment must not be freed before an older one.
  */
 import { Worker } from 'node:worker_threads';
+import type { MailboxId } from '../../ids.ts';
 import { CHECKPOINT_IDLE_MS } from '../../limits.ts';
 import { Durations } from '../../tally.ts';
 import type { Segment } from './accept-journal.ts';
@@ -27,6 +28,8 @@ export interface CheckpointerOptions {
   readonly done: (segment: Segment, offset: number, isWhole: boolean) => Promise<void>;
   /** The bodies of these messages are gone. */
   readonly removed: (garbage: readonly MailboxGarbage[]) => void;
+  /** Mailboxes whose indexes were written to besides, since this was asked last. */
+  readonly written: () => readonly MailboxId[];
   /** The disk refused: nothing behind the journal can be trusted to be synced. */
   readonly fatal: (error: unknown) => void;
 }
@@ -102,10 +105,11 @@ export class Checkpointer {
     const from = this.#doneTo.get(segment) ?? SEGMENT_HEADER_OCTETS;
     const to = segment.appliedOffset;
     const garbage = this.#options.garbage();
-    if (to > from || garbage.length > 0) {
+    const written = this.#options.written();
+    if (to > from || garbage.length > 0 || written.length > 0) {
       const range = { path: segment.path, seed: segment.seed, from, to };
       await this.#options.placed(await this.#ask({ kind: 'carry-over', range, garbage }));
-      await this.#ask({ kind: 'settle', garbage });
+      await this.#ask({ kind: 'settle', garbage, written });
       this.#options.removed(garbage);
     }
     if (isWhole) this.#doneTo.delete(segment);

@@ -11,9 +11,11 @@ import {
   FOLDERS_PER_MAILBOX,
   KEYWORD_OCTETS,
   KEYWORDS_PER_MAILBOX,
+  LOOK_AHEAD_MESSAGES,
   RAW_MESSAGE_OCTETS,
   READ_AHEAD_MESSAGES,
 } from '../../limits.ts';
+import { type Slice, yieldingTo } from '../../yielding.ts';
 import type { OwnerHandle } from '../handles.ts';
 import type { AddedMessage, NewFolder, NewKeyword, Operation } from '../operation.ts';
 import type {
@@ -29,12 +31,14 @@ import type {
   MessageSummary,
   QuotaUsage,
   StoredMessage,
+  Wanted,
 } from '../types.ts';
 import type { Bodies } from './bodies.ts';
 import { EmbeddedMessage, type MessageContext } from './embedded-message.ts';
 import { keywordNumbers } from './keyword-sets.ts';
 import type { EntryRow, FolderRow } from './mailbox-index.ts';
-import type { MailboxOwner } from './mailbox-owner.ts';
+import type { EntryKeys, MailboxOwner } from './mailbox-owner.ts';
+import { openedPages } from './opened-pages.ts';
 import { joinPath, openName, sealName, splitPath } from './sealed-names.ts';
 import { toUidSet } from './uid-ranges.ts';
 
@@ -49,6 +53,8 @@ export interface MailboxServices {
   /** @throws UnavailableError 'busy', 'shutting-down': for what frees space, or takes next to none. */
   assertOpen(): void;
   release(owner: MailboxOwner): void;
+  /** Background work may use the lease that the handle was just granted. */
+  absorb(owner: MailboxOwner, handle: OwnerHandle): void;
 }
 
 interface NamedFolder {
@@ -428,27 +434,59 @@ export class EmbeddedMailbox implements Mailbox {
   }
 
   *summaries(folder: FolderId, uids: Iterable<number>): Iterable<MessageSummary> {
-    for (const uid of uids) {
-      const row = this.#owner.index.entry(folder, uid);
-      if (row !== null) yield this.#summary(row);
+    for (const some of inPortions(uids, LOOK_AHEAD_MESSAGES)) {
+      for (const row of this.#entries(folder, some as Uid[])) yield this.#summary(row);
     }
   }
 
-  async *messages(
+  async mayHaveTerm(folder: FolderId, term: string): Promise<ReadonlySet<number>> {
+    const found = new Set<number>();
+    const slice = yieldingTo();
+    const { uids, keys } = await this.#entryKeys(folder, slice);
+    for (let from = 0; from < uids.length; from += TERM_ENTRIES) {
+      const pages = openedPages(await this.#lease(), this.#owner);
+      const end = Math.min(uids.length, from + TERM_ENTRIES);
+      for (let at = from; at < end; at++) if (pages.mayHave(keys[at]!, term)) found.add(uids[at]!);
+      await slice.pause();
+    }
+    return found;
+  }
+
+  /** As the owner remembers them of the folder that was searched last, or anew. */
+  async #entryKeys(folder: FolderId, slice: Slice): Promise<EntryKeys> {
+    const owner = this.#owner;
+    const { uidNext } = owner.folder(folder);
+    const { expunges, entryKeys: known } = owner;
+    if (known?.folder === folder && known.uidNext === uidNext && known.expunges === expunges) return known;
+    const rows: (readonly [uid: number, key: number])[] = [];
+    for (;;) {
+      const some = owner.index.entryKeys(folder, rows.at(-1)?.[0] ?? 0, TERM_ENTRIES);
+      for (const row of some) rows.push(row);
+      if (some.length < TERM_ENTRIES) break;
+      await slice.pause();
+    }
+    const uids = Uint32Array.from(rows, ([uid]) => uid);
+    const keys = Float64Array.from(rows, ([, key]) => key);
+    owner.entryKeys = { folder, uidNext, expunges, uids, keys };
+    return owner.entryKeys;
+  }
+
+  async *messages(folder: FolderId, uids: readonly Uid[], want: Wanted): AsyncGenerator<StoredMessage> {
+    for await (const batch of this.messageBatches(folder, uids, want)) yield* batch;
+  }
+
+  async *messageBatches(
     folder: FolderId,
     uids: readonly Uid[],
-    want: 'digest' | 'octets',
-  ): AsyncGenerator<StoredMessage> {
-    let batch = await this.#openBatch(folder, uids, 0, want);
-    for (
-      let from = READ_AHEAD_MESSAGES;
-      batch.length > 0 || from < uids.length;
-      from += READ_AHEAD_MESSAGES
-    ) {
+    want: Wanted,
+  ): AsyncGenerator<readonly StoredMessage[]> {
+    const step = want === 'octets' ? READ_AHEAD_MESSAGES : LOOK_AHEAD_MESSAGES;
+    let batch = await this.#openBatch(folder, uids.slice(0, step), want);
+    for (let from = step; from < uids.length + step; from += step) {
       // The next batch is on its way while this one is being used.
-      const next = this.#openBatch(folder, uids, from, want);
+      const next = this.#openBatch(folder, uids.slice(from, from + step), want);
       next.catch(() => undefined);
-      yield* batch;
+      if (batch.length > 0) yield batch;
       batch = await next;
     }
   }
@@ -462,26 +500,25 @@ export class EmbeddedMailbox implements Mailbox {
 
   // --- Inside ---
 
-  async #openBatch(
-    folder: FolderId,
-    uids: readonly Uid[],
-    from: number,
-    want: 'digest' | 'octets',
-  ): Promise<EmbeddedMessage[]> {
-    if (from >= uids.length) return [];
+  async #openBatch(folder: FolderId, uids: readonly Uid[], want: Wanted): Promise<EmbeddedMessage[]> {
+    if (uids.length === 0) return [];
     // Asked for anew each time: a long FETCH outlives a lease, and must not outlive the right to it.
     const lease = await this.#lease();
     const mailbox = this.id;
-    const { index } = this.#owner;
+    const owner = this.#owner;
     const { bodies } = this.#services;
-    const rows: EntryRow[] = [];
-    for (const uid of uids.slice(from, from + READ_AHEAD_MESSAGES)) {
-      const row = index.entry(folder, uid);
-      if (row !== null) rows.push(row);
-    }
+    const rows = this.#entries(folder, uids);
     const ahead = new Map<EntryRow, Promise<Buffer>>();
-    if (want === 'octets') {
-      const small = rows.filter(({ octets }) => octets <= RAW_MESSAGE_OCTETS);
+    if (want !== 'digest') {
+      const small: EntryRow[] = [];
+      let octets = 0;
+      for (const row of rows) {
+        if (row.octets > RAW_MESSAGE_OCTETS) continue;
+        if (want === 'kept' && openedPages(lease, owner).find(row.messageKey, row.id) !== null) continue;
+        octets += row.bodyOctets;
+        if (octets > READ_AHEAD_MESSAGES * RAW_MESSAGE_OCTETS) break;
+        small.push(row);
+      }
       const reading = bodies.readAll(small.map((row) => ({ mailbox, ...row })));
       for (const [at, row] of small.entries()) {
         // Awaited later, or never: a failure must not count as unhandled meanwhile.
@@ -492,20 +529,34 @@ export class EmbeddedMailbox implements Mailbox {
     const context: MessageContext = {
       mailbox,
       bodies,
+      owner,
+      folder,
       lease: () => this.#lease(),
-      sealed: (messageKey) => this.#owner.index.sealedParts(messageKey),
-      relocate: (uid) => this.#owner.index.entry(folder, uid),
+      heldLease: () => this.#handle.heldLease(),
     };
     return rows.map((row) => {
-      const keywords = this.#keywordNames(lease, row.keywords);
+      const keywords = row.keywords === null ? NO_KEYWORDS : this.#keywordNames(lease, row.keywords);
       return new EmbeddedMessage(row, keywords, context, ahead.get(row) ?? null);
     });
+  }
+
+  /** In the order given. One query for a run of neighbours, where there are few others between them. */
+  #entries(folder: FolderId, uids: readonly Uid[]): EntryRow[] {
+    const { index } = this.#owner;
+    const [first, last] = [uids[0]!, uids.at(-1)!];
+    if (last - first < 2 * uids.length && uids.every((uid, at) => at === 0 || uid > uids[at - 1]!)) {
+      const wanted = new Set<number>(uids);
+      return index.entries(folder, [first, last]).filter(({ uid }) => wanted.has(uid));
+    }
+    return uids.map((uid) => index.entry(folder, uid)).filter((row) => row !== null);
   }
 
   /** @throws what the handle's throws; RefusedError 'nonexistent'. */
   async #lease(): Promise<Lease> {
     this.#owner.assertPresent();
-    return this.#handle.lease();
+    const lease = await this.#handle.lease();
+    this.#services.absorb(this.#owner, this.#handle);
+    return lease;
   }
 
   /** Like the owner's, with a lease at hand. */
@@ -594,7 +645,9 @@ export class EmbeddedMailbox implements Mailbox {
 
   #octetsOf(folder: FolderId, uids: readonly Uid[]): number {
     let octets = 0;
-    for (const uid of uids) octets += this.#owner.index.entry(folder, uid)?.octets ?? 0;
+    for (const some of inPortions(uids, LOOK_AHEAD_MESSAGES)) {
+      for (const row of this.#entries(folder, some as Uid[])) octets += row.octets;
+    }
     return octets;
   }
 
@@ -650,6 +703,22 @@ export class EmbeddedMailbox implements Mailbox {
       openName(lease, 'keyword-name', number, this.#owner.keywords.get(number)!),
     );
   }
+}
+
+/** Looked at in one go: 2 ms. */
+const TERM_ENTRIES = 2_048;
+
+const NO_KEYWORDS: readonly string[] = [];
+
+function* inPortions(numbers: Iterable<number>, size: number): Generator<number[]> {
+  let portion: number[] = [];
+  for (const number of numbers) {
+    portion.push(number);
+    if (portion.length < size) continue;
+    yield portion;
+    portion = [];
+  }
+  if (portion.length > 0) yield portion;
 }
 
 /** Each UID once: the journal records ascending ranges. */

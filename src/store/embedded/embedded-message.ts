@@ -1,9 +1,9 @@
 /**
- * A message opened for one session: its file key comes from the header (or from what this lease opened before), its
- * digest from beside the header, its octets from the body.
+ * A message opened for one session: its file key and its digest come from a page once it is absorbed, before that from
+ * its header (or from what this lease opened before) and from beside it; its octets from the body.
  */
 import { IntegrityError } from '../../errors.ts';
-import type { MailboxId, MessageId, ModSeq, Uid } from '../../ids.ts';
+import type { FolderId, MailboxId, MessageId, ModSeq, Uid } from '../../ids.ts';
 import type { Lease } from '../../keys/lease.ts';
 import { FILE_KEYS_PER_LEASE, RAW_MESSAGE_OCTETS } from '../../limits.ts';
 import { type Digest, decodeDigest } from '../../message/digest.ts';
@@ -11,32 +11,27 @@ import { openBodyRange, openSmallBody } from '../../seal/body.ts';
 import { RAW_PREFIX_OCTETS } from '../../seal/frames.ts';
 import { openHeader } from '../../seal/header.ts';
 import { openObject } from '../../seal/object.ts';
-import type { StoredMessage } from '../types.ts';
+import type { KnownContent, StoredMessage } from '../types.ts';
 import type { Bodies, BodyPlace } from './bodies.ts';
 import type { EntryRow, SealedParts } from './mailbox-index.ts';
+import type { MailboxOwner } from './mailbox-owner.ts';
+import { openedPages } from './opened-pages.ts';
 
 const FILE_KEYS = Symbol('file keys');
 
 export interface MessageContext {
   readonly mailbox: MailboxId;
   readonly bodies: Bodies;
+  readonly owner: MailboxOwner;
+  readonly folder: FolderId;
   /** Asked each time a key is needed: keys outlive no wait. */
   readonly lease: () => Promise<Lease>;
-  /** Header and digest of a message; null when it is gone. */
-  readonly sealed: (messageKey: number) => SealedParts | null;
-  /** The row as it is now; null when the message is gone. */
-  readonly relocate: (uid: number) => EntryRow | null;
+  /** The lease that was granted last, if it lives: for what must not wait. */
+  readonly heldLease: () => Lease | null;
 }
 
 export class EmbeddedMessage implements StoredMessage {
-  readonly uid: Uid;
-  readonly systemFlags: number;
   readonly keywords: readonly string[];
-  readonly modSeq: ModSeq;
-  readonly sizeOctets: number;
-  readonly internalDate: Date;
-  readonly saveDate: Date;
-  readonly emailId: MessageId;
   readonly #row: EntryRow;
   readonly #context: MessageContext;
   /** Read ahead, while earlier messages are on their way to the client; null when it was not. */
@@ -49,21 +44,48 @@ export class EmbeddedMessage implements StoredMessage {
     context: MessageContext,
     body: Promise<Buffer> | null,
   ) {
-    this.uid = row.uid as Uid;
-    this.systemFlags = row.flags;
     this.keywords = keywords;
-    this.modSeq = row.modSeq as ModSeq;
-    this.sizeOctets = row.octets;
-    this.internalDate = new Date(row.internalDate);
-    this.saveDate = new Date(row.saveDate);
-    this.emailId = row.id;
     this.#row = row;
     this.#context = context;
     this.#body = body;
   }
 
+  get uid(): Uid {
+    return this.#row.uid as Uid;
+  }
+
+  get systemFlags(): number {
+    return this.#row.flags;
+  }
+
+  get modSeq(): ModSeq {
+    return this.#row.modSeq as ModSeq;
+  }
+
+  get sizeOctets(): number {
+    return this.#row.octets;
+  }
+
+  get internalDate(): Date {
+    return new Date(this.#row.internalDate);
+  }
+
+  get saveDate(): Date {
+    return new Date(this.#row.saveDate);
+  }
+
+  get emailId(): MessageId {
+    return this.#row.id;
+  }
+
+  known(): KnownContent | null {
+    const lease = this.#context.heldLease();
+    if (lease === null) return null;
+    return openedPages(lease, this.#context.owner).known(this.#row.messageKey, this.#row.id);
+  }
+
   async digest(): Promise<Digest> {
-    this.#digest ??= openDigest(await this.#context.lease(), this.#row, this.#context);
+    this.#digest ??= await this.#openDigest();
     return this.#digest;
   }
 
@@ -99,48 +121,82 @@ export class EmbeddedMessage implements StoredMessage {
     return openSmallBody(await this.#fileKey(), body, [RAW_PREFIX_OCTETS + octets], octets);
   }
 
+  async #openDigest(): Promise<Digest> {
+    const { owner, mailbox } = this.#context;
+    const { id, messageKey, octets } = this.#row;
+    const lease = await this.#context.lease();
+    const pages = openedPages(lease, owner);
+    const at = pages.find(messageKey, id);
+    const paged = at === null ? null : pages.digest(at);
+    const digest =
+      paged ??
+      (await this.#withParts((held, { digest: sealed, header, epoch }) => {
+        const fileKey = rememberedFileKey(held, id, header);
+        return decodeDigest(openObject(fileKey, 'digest', [mailbox, id, epoch], sealed));
+      }));
+    if (digest.sizeOctets !== octets) {
+      throw new IntegrityError('seal-broken', 'A stored message is not as long as its sealed digest says');
+    }
+    return digest;
+  }
+
+  /** From a page, or as this lease opened it before, or from the header. */
   async #fileKey(): Promise<Buffer> {
-    return openFileKey(await this.#context.lease(), this.#row, this.#context);
+    const { owner } = this.#context;
+    const { id, messageKey } = this.#row;
+    const lease = await this.#context.lease();
+    const pages = openedPages(lease, owner);
+    const at = pages.find(messageKey, id);
+    const paged = at === null ? null : pages.fileKey(at);
+    return paged ?? this.#withParts((held, { header }) => rememberedFileKey(held, id, header));
+  }
+
+  /**
+   * Opens with the message's own header and digest: from its row, or, when it was in a page that does not open, from its
+   * pack.
+   * @throws IntegrityError 'missing-body' when the message was expunged meanwhile.
+   */
+  async #withParts<T>(open: (lease: Lease, parts: SealedParts) => T): Promise<T> {
+    const { owner, bodies, mailbox } = this.#context;
+    const { id, messageKey } = this.#row;
+    for (let attempt = 1; ; attempt++) {
+      const parts = owner.index.sealedParts(messageKey);
+      if (parts === null) throw new IntegrityError('missing-body', 'The message was expunged');
+      if (parts !== 'absorbed') return open(await this.#context.lease(), parts);
+      owner.isOrphan(messageKey);
+      const found = owner.pages.place(messageKey);
+      try {
+        if (found === null) throw new IntegrityError('missing-body', 'The message was expunged');
+        const head = await bodies.readHead(mailbox, id, found.place);
+        return open(await this.#context.lease(), { ...head, epoch: found.epoch });
+      } catch (error) {
+        // A compaction may have moved the record meanwhile.
+        if (attempt > 1 || !(error instanceof IntegrityError)) throw error;
+      }
+    }
   }
 
   /** A compaction may have moved the body since the row was read: then it is looked up once more. */
   async #located<T>(read: (place: BodyPlace) => Promise<T>, ahead: Promise<T> | null = null): Promise<T> {
-    const { mailbox, relocate } = this.#context;
+    const { mailbox, owner, folder } = this.#context;
     try {
       return await (ahead ?? read({ mailbox, ...this.#row }));
     } catch (error) {
       const isMissing = error instanceof IntegrityError && error.code === 'missing-body';
-      const row = isMissing ? relocate(this.#row.uid) : null;
+      const row = isMissing ? owner.index.entry(folder, this.#row.uid) : null;
       if (row === null) throw error;
       return read({ mailbox, ...row });
     }
   }
 }
 
-function openDigest(lease: Lease, row: EntryRow, context: MessageContext): Digest {
-  const { digest: sealed, epoch } = sealedParts(row, context);
-  const fields = [context.mailbox, row.id, epoch] as const;
-  const digest = decodeDigest(openObject(openFileKey(lease, row, context), 'digest', fields, sealed));
-  if (digest.sizeOctets !== row.octets) {
-    throw new IntegrityError('seal-broken', 'A stored message is not as long as its sealed digest says');
-  }
-  return digest;
-}
-
-/** From the header, or as this lease opened it before. */
-function openFileKey(lease: Lease, row: EntryRow, context: MessageContext): Buffer {
+/** As this lease opened it before, or from the header. */
+function rememberedFileKey(lease: Lease, id: MessageId, header: Buffer): Buffer {
   const keys = lease.memo(FILE_KEYS, () => new Map<MessageId, Buffer>());
-  const known = keys.get(row.id);
+  const known = keys.get(id);
   if (known !== undefined) return known;
-  const key = openHeader(sealedParts(row, context).header, lease.identity);
+  const key = openHeader(header, lease.identity);
   if (keys.size >= FILE_KEYS_PER_LEASE) keys.delete(keys.keys().next().value!);
-  keys.set(row.id, key);
+  keys.set(id, key);
   return key;
-}
-
-/** @throws IntegrityError 'missing-body' when the message was expunged meanwhile. */
-function sealedParts(row: EntryRow, context: MessageContext): SealedParts {
-  const sealed = context.sealed(row.messageKey);
-  if (sealed === null) throw new IntegrityError('missing-body', 'The message was expunged');
-  return sealed;
 }

@@ -26,6 +26,7 @@ import { yieldingTo } from '../../yielding.ts';
 import type { DeliverHandle, MaintenanceHandle, OwnerHandle } from '../handles.ts';
 import { type AddedEntry, type AddedMessage, isBirth, mailboxesOf } from '../operation.ts';
 import type { DeliveryOutcome, FolderRole, Mailbox, MailStore, Placement } from '../types.ts';
+import { Absorber } from './absorber.ts';
 import { AcceptJournal, type CommittedRecord, type SurvivingSegment } from './accept-journal.ts';
 import { Bodies } from './bodies.ts';
 import type { MailboxGarbage, MailboxPlaces } from './checkpoint-protocol.ts';
@@ -78,6 +79,12 @@ export interface EmbeddedStoreOptions {
   readonly diskReserveOctets?: number;
   /** Ranges of vanished UIDs that a folder remembers; at least 2. */
   readonly vanishedRanges?: number;
+  /** Whether newly arrived mail is absorbed in the background; default true. `absorb` does it in any case. */
+  readonly absorbs?: boolean;
+  /** Background work failed and was given up; what it would have made is missing, and nothing else. */
+  readonly onBackgroundError?: (error: unknown) => void;
+  /** So often the root or a page of this mailbox did not open. */
+  readonly onPageDamage?: (mailbox: MailboxId, times: number) => void;
 }
 
 /** How the store does; counts are since its start. */
@@ -103,6 +110,9 @@ export class EmbeddedStore implements MailStore {
   /** Removed since the start; their files go with a checkpoint. An id is never given to a second mailbox. */
   readonly #removed = new Set<MailboxId>();
   readonly #services: MailboxServices;
+  readonly #absorber: Absorber;
+  /** Mailboxes whose pages were written since the last checkpoint. */
+  #withPages = new Set<MailboxId>();
   #journal!: AcceptJournal;
   #checkpointer!: Checkpointer;
   #isDiskFull = false;
@@ -115,8 +125,21 @@ export class EmbeddedStore implements MailStore {
     this.#data = options.dataDirectory;
     this.#pool = new IndexPool(this.#data, OPEN_INDEXES);
     this.#bodies = new Bodies(this.#data);
+    const { absorbs = true, onBackgroundError = options.fatal } = options;
+    this.#absorber = new Absorber({
+      bodies: this.#bodies,
+      written: (mailbox) => {
+        this.#withPages.add(mailbox);
+        this.#checkpointer.nudge();
+      },
+      damaged: (mailbox, times) => options.onPageDamage?.(mailbox, times),
+      onBug: onBackgroundError,
+    });
     this.#services = {
       bodies: this.#bodies,
+      absorb: (owner, handle) => {
+        if (absorbs) this.#absorber.offer(owner, handle);
+      },
       commit: (operation, blobs, origin) => this.#journal.append(operation, blobs, origin),
       assertRoom: () => this.#assertRoom(),
       assertOpen: () => this.#journal.assertRoom(),
@@ -248,9 +271,19 @@ export class EmbeddedStore implements MailStore {
     await this.#checkpointer.runNow();
   }
 
+  /**
+   * Folds what is carried over of a mailbox into pages, and merges them, for as long as the owner's lease lives. Happens in
+   * the background by itself; this is for who wants it done.
+   * @param pause Waits between slices, if it wants to.
+   */
+  async absorb(handle: OwnerHandle, pause: () => Promise<void> | undefined = () => undefined): Promise<void> {
+    await this.#absorber.absorb(this.#owner(handle.mailbox), handle, { pause });
+  }
+
   async close(): Promise<void> {
     if (this.#isClosing) return;
     this.#isClosing = true;
+    await this.#absorber.close();
     await this.#journal.close();
     await this.#closeParts();
   }
@@ -290,6 +323,11 @@ export class EmbeddedStore implements MailStore {
       },
       placed: (places) => this.#setPlaces(places),
       removed: (garbage) => this.#forgetGarbage(garbage),
+      written: () => {
+        const mailboxes = [...this.#withPages].filter((mailbox) => this.#hasIndex(mailbox));
+        this.#withPages = new Set();
+        return mailboxes;
+      },
       fatal: this.#options.fatal,
     });
     await this.#recover(surviving);
@@ -476,6 +514,8 @@ export class EmbeddedStore implements MailStore {
         this.#owner(mailbox).setPlaces(places.slice(from, from + PLACES_AT_ONCE));
         await nextTurn();
       }
+      if (this.#options.absorbs !== false && this.#hasIndex(mailbox))
+        this.#absorber.wake(this.#owner(mailbox));
     }
   }
 

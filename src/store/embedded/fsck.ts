@@ -6,18 +6,23 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import { isDeepStrictEqual } from 'node:util';
 import { LetterlockError } from '../../errors.ts';
 import { isMailboxId, type MailboxId, type MessageId } from '../../ids.ts';
 import type { Lease } from '../../keys/lease.ts';
-import { decodeDigest } from '../../message/digest.ts';
-import { openBodySequential } from '../../seal/body.ts';
+import { type Digest, decodeDigest, encodeDigest } from '../../message/digest.ts';
+import { openBodyRange, openBodySequential } from '../../seal/body.ts';
 import { openHeader } from '../../seal/header.ts';
 import { openObject } from '../../seal/object.ts';
 import type { OwnerHandle } from '../handles.ts';
 import { Flag } from '../types.ts';
 import { Bodies } from './bodies.ts';
+import { dropPages } from './drop-pages.ts';
+import { type KeptContent, keptContent } from './kept-content.ts';
 import { indexFile, mailboxDirectory, mailboxesDirectory } from './layout.ts';
-import { listPacks, packFile, readPack } from './pack.ts';
+import { type OpenedPages, openedPages, type PageSource } from './opened-pages.ts';
+import { listPacks, type PackPlace, packFile, readPack } from './pack.ts';
+import { PageTable } from './page-table.ts';
 import { listBodies, type RebuildReport, rebuildIndex } from './rebuild.ts';
 import { openIndexDatabase } from './schema.ts';
 import { openName } from './sealed-names.ts';
@@ -30,7 +35,8 @@ export type StoreProblemKind =
   | 'body-length'
   | 'body-orphaned'
   | 'record-missing'
-  | 'does-not-open';
+  | 'does-not-open'
+  | 'page-broken';
 
 export interface StoreProblem {
   readonly mailbox: MailboxId;
@@ -44,7 +50,7 @@ export interface FsckOptions {
   readonly owner: ((mailbox: MailboxId) => OwnerHandle) | null;
   /** Only this mailbox. */
   readonly mailbox?: MailboxId;
-  /** Makes new indexes for mailboxes whose index is missing or damaged. Needs `owner`. */
+  /** Makes new indexes for mailboxes whose index is missing or damaged, and takes back broken pages. Needs `owner`. */
   readonly rebuild?: boolean;
 }
 
@@ -66,6 +72,10 @@ export async function fsck(data: string, options: FsckOptions): Promise<FsckRepo
     if (options.rebuild === true && options.owner !== null && check.needsRebuild) {
       rebuilt.push(await rebuildIndex(data, options.owner(mailbox)));
       check = new MailboxCheck(data, mailbox, options.owner(mailbox));
+      await check.run();
+    } else if (options.rebuild === true && check.hasBrokenPages) {
+      check.dropPages();
+      check = new MailboxCheck(data, mailbox, options.owner?.(mailbox) ?? null);
       await check.run();
     }
     problems.push(...check.problems);
@@ -102,6 +112,19 @@ class MailboxCheck {
     return this.problems.some(({ kind }) => kind === 'index-missing' || kind === 'index-damaged');
   }
 
+  get hasBrokenPages(): boolean {
+    return this.problems.some(({ kind }) => kind === 'page-broken');
+  }
+
+  dropPages(): void {
+    const database = openIndexDatabase(indexFile(this.#data, this.#mailbox));
+    try {
+      dropPages(database, this.#data, this.#mailbox);
+    } finally {
+      database.close();
+    }
+  }
+
   async run(): Promise<void> {
     const path = indexFile(this.#data, this.#mailbox);
     if (!existsSync(path)) return this.#report('index-missing', 'there is no index.db');
@@ -112,6 +135,7 @@ class MailboxCheck {
       if (verdict !== 'ok') return this.#report('index-damaged', String(verdict));
       this.#checkCounters(database);
       this.#checkFiles(database);
+      this.#checkRoot(database);
       if (this.#owner !== null) await this.#openAll(database, this.#owner);
     } catch (error) {
       if (error instanceof LetterlockError) throw error;
@@ -169,19 +193,33 @@ class MailboxCheck {
 
   async #openAll(database: DatabaseSync, owner: OwnerHandle): Promise<void> {
     this.#openNames(database, await owner.lease());
+    const source: PageSource = {
+      pagesVersion: 0,
+      pages: new PageTable(database),
+      pageIsBroken: () => this.#report('page-broken', 'a page, or the root, does not open'),
+    };
     const rows = database.prepare(
-      `SELECT lower(hex(message_id)) AS id, epoch, octets, header, digest,
-      body_octets AS bodyOctets, pack, body_offset AS bodyOffset FROM message`,
+      `SELECT message_key AS key, lower(hex(message_id)) AS id, epoch, octets, header, digest,
+      body_octets AS bodyOctets, pack, record_offset AS recordOffset, record_octets AS recordOctets,
+      body_offset AS bodyOffset FROM message LEFT JOIN message_parts USING (message_key)`,
     );
     for (const row of rows.iterate() as unknown as Iterable<MessageRow>) {
       try {
-        await this.#openMessage(row, await owner.lease());
+        await this.#openMessage(row, owner, source);
         this.opened++;
       } catch (error) {
         if (!(error instanceof LetterlockError) || error.kind !== 'integrity') throw error;
         this.#report('does-not-open', row.id);
       }
     }
+  }
+
+  /** A message without header and digest needs a page. */
+  #checkRoot(database: DatabaseSync): void {
+    const absorbed = `SELECT count(*) FROM message LEFT JOIN message_parts USING (message_key)
+      WHERE header IS NULL AND NOT EXISTS (SELECT 1 FROM page_root)`;
+    const [messages] = column(database, absorbed);
+    if (messages !== 0) this.#report('page-broken', `there is no root, and ${messages} messages need one`);
   }
 
   #openNames(database: DatabaseSync, lease: Lease): void {
@@ -205,26 +243,39 @@ class MailboxCheck {
   }
 
   /** @throws IntegrityError when anything of it is not what was sealed. */
-  async #openMessage(
-    { id, epoch, octets, header, digest, ...place }: MessageRow,
-    lease: Lease,
-  ): Promise<void> {
-    const fileKey = openHeader(header, lease.identity);
-    const fields = [this.#mailbox, id, epoch] as const;
-    const { sizeOctets, sha256 } = decodeDigest(openObject(fileKey, 'digest', fields, digest));
+  async #openMessage(row: MessageRow, owner: OwnerHandle, source: PageSource): Promise<void> {
+    const { id, epoch, octets, ...place } = row;
+    const mailbox = this.#mailbox;
+    const { header, digest } =
+      row.header !== null && row.digest !== null
+        ? { header: row.header, digest: row.digest }
+        : await this.#bodies.readHead(mailbox, id, row);
+    const fileKey = openHeader(header, (await owner.lease()).identity);
+    const opened = decodeDigest(openObject(fileKey, 'digest', [mailbox, id, epoch], digest));
     const hash = createHash('sha256');
     let found = 0;
-    const source = await this.#bodies.open({ mailbox: this.#mailbox, id, ...place });
+    const body = await this.#bodies.open({ mailbox, id, ...place });
     try {
-      for await (const { clear } of openBodySequential(fileKey, source)) {
+      for await (const { clear } of openBodySequential(fileKey, body)) {
         hash.update(clear);
         found += clear.length;
       }
+      if (found !== octets || found !== opened.sizeOctets || hash.digest('hex') !== opened.sha256) {
+        return this.#report('does-not-open', id);
+      }
+      const read = async (start: number, end: number): Promise<Buffer> => {
+        const parts: Buffer[] = [];
+        for await (const part of openBodyRange(fileKey, opened.frames, octets, body, start, end))
+          parts.push(part);
+        return Buffer.concat(parts);
+      };
+      const message = { fileKey, digest: opened, content: await keptContent(opened.parts, read) };
+      if (!isPageLike(openedPages(await owner.lease(), source), row, message)) {
+        this.#report('page-broken', `message ${id}`);
+      }
     } finally {
-      await source.close();
+      await body.close();
     }
-    if (found !== octets || found !== sizeOctets || hash.digest('hex') !== sha256)
-      this.#report('does-not-open', id);
   }
 
   #report(kind: StoreProblemKind, detail: string): void {
@@ -232,15 +283,32 @@ class MailboxCheck {
   }
 }
 
-interface MessageRow {
+/** Whether the pages say of a message what its header, digest and octets do, or, where they need not, nothing. */
+function isPageLike(
+  pages: OpenedPages,
+  { key, id, header }: MessageRow,
+  message: { readonly fileKey: Buffer; readonly digest: Digest; readonly content: KeptContent },
+): boolean {
+  const at = pages.find(key, id);
+  if (at === null) return header !== null;
+  const digest = pages.digest(at);
+  return (
+    digest !== null &&
+    encodeDigest(digest).equals(encodeDigest(message.digest)) &&
+    pages.fileKey(at)?.equals(message.fileKey) === true &&
+    pages.fields(at) === message.content.fields &&
+    isDeepStrictEqual(pages.search(at), message.content.search)
+  );
+}
+
+interface MessageRow extends PackPlace {
+  readonly key: number;
   readonly id: MessageId;
   readonly epoch: number;
   readonly octets: number;
-  readonly header: Uint8Array;
-  readonly digest: Uint8Array;
+  readonly header: Uint8Array | null;
+  readonly digest: Uint8Array | null;
   readonly bodyOctets: number;
-  readonly pack: number | null;
-  readonly bodyOffset: number;
 }
 
 interface PlacedRow {

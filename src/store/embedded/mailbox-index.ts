@@ -8,6 +8,7 @@ import { Flag, type FlagOperation, type FolderRole } from '../types.ts';
 import type { EntryWord } from './folder-state.ts';
 import { changedFlags, changedKeywords } from './keyword-sets.ts';
 import type { PackPlace } from './pack.ts';
+import { PageTable } from './page-table.ts';
 import { openIndexDatabase } from './schema.ts';
 import type { UidRange } from './uid-ranges.ts';
 
@@ -108,9 +109,14 @@ const SQL = {
   entryWords: 'SELECT uid, flags, keywords, modseq FROM entry WHERE folder_id = ? ORDER BY uid',
   entry: `SELECT uid, flags, keywords, entry.modseq, internal_date, save_date, message_key, lower(hex(message_id)), octets,
     body_octets, pack, body_offset FROM entry JOIN message USING (message_key) WHERE folder_id = ? AND uid = ?`,
-  sealed: 'SELECT header, digest, epoch FROM message WHERE message_key = ?',
+  entries: `SELECT uid, flags, keywords, entry.modseq, internal_date, save_date, message_key, lower(hex(message_id)), octets,
+    body_octets, pack, body_offset FROM entry JOIN message USING (message_key) WHERE ${IN_RANGE} ORDER BY uid`,
+  entryKeys: 'SELECT uid, message_key FROM entry WHERE folder_id = ? AND uid > ? ORDER BY uid LIMIT ?',
+  sealed:
+    'SELECT header, digest, epoch FROM message LEFT JOIN message_parts USING (message_key) WHERE message_key = ?',
   messageKey: 'SELECT message_key FROM message WHERE message_id = ?',
-  insertMessage: 'INSERT INTO message VALUES (NULL, ?, NULL, ?, ?, ?, 1, ?, NULL, NULL, NULL, NULL, ?, ?)',
+  insertMessage: 'INSERT INTO message VALUES (NULL, ?, NULL, ?, ?, ?, 1, ?, NULL, NULL, NULL, NULL)',
+  insertParts: 'INSERT INTO message_parts VALUES (?, ?, ?)',
   setPlace:
     'UPDATE message SET pack = ?, record_offset = ?, record_octets = ?, body_offset = ? WHERE message_id = ?',
   addReference: 'UPDATE message SET refs = refs + 1 WHERE message_key = ?',
@@ -130,6 +136,8 @@ const SQL = {
     WHERE message.message_key = counted.key`,
   deleteEntries: `DELETE FROM entry WHERE ${IN_RANGE}`,
   collectGarbage: 'INSERT OR IGNORE INTO garbage SELECT message_id FROM message WHERE refs = 0',
+  deleteUnreferencedParts:
+    'DELETE FROM message_parts WHERE message_key IN (SELECT message_key FROM message WHERE refs = 0)',
   deleteUnreferenced: 'DELETE FROM message WHERE refs = 0',
   garbage: 'SELECT lower(hex(message_id)) FROM garbage LIMIT ?',
   deleteGarbage: 'DELETE FROM garbage WHERE message_id = ?',
@@ -143,11 +151,16 @@ export class MailboxIndex {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
+  /** Of sealed pages, which are written in transactions of their own. */
+  readonly pages: PageTable;
+
   constructor(path: string) {
     this.#database = openIndexDatabase(path);
+    this.pages = new PageTable(this.#database);
   }
 
   close(): void {
+    this.pages.close();
     this.#statements.clear();
     this.#database.close();
   }
@@ -216,29 +229,33 @@ export class MailboxIndex {
     const row = this.#statement('entry').get(folder, uid) as unknown as
       | (number | string | null)[]
       | undefined;
-    if (row === undefined) return null;
-    return {
-      uid: row[0] as number,
-      flags: row[1] as number,
-      keywords: row[2] as string | null,
-      modSeq: row[3] as number,
-      internalDate: row[4] as number,
-      saveDate: row[5] as number,
-      messageKey: row[6] as number,
-      id: row[7] as MessageId,
-      octets: row[8] as number,
-      bodyOctets: row[9] as number,
-      pack: row[10] as number | null,
-      bodyOffset: (row[11] as number | null) ?? 0,
-    };
+    return row === undefined ? null : entryRow(row);
   }
 
-  sealedParts(messageKey: number): SealedParts | null {
+  /** Of a range, ascending. */
+  entries(folder: FolderId, [first, last]: UidRange): EntryRow[] {
+    const rows = this.#statement('entries').all(folder, first, last) as unknown as (
+      | number
+      | string
+      | null
+    )[][];
+    return rows.map(entryRow);
+  }
+
+  /** UIDs and their messages' keys, ascending. */
+  entryKeys(folder: FolderId, after: number, limit: number): (readonly [uid: number, key: number])[] {
+    return this.#statement('entryKeys').all(folder, after, limit) as unknown as [number, number][];
+  }
+
+  /** null when the message is gone, 'absorbed' when a page (or its pack) has what was here. */
+  sealedParts(messageKey: number): SealedParts | 'absorbed' | null {
     const row = this.#statement('sealed').get(messageKey) as unknown as
-      | [Uint8Array, Uint8Array, number]
+      | [Uint8Array | null, Uint8Array | null, number]
       | undefined;
     if (row === undefined) return null;
-    return { header: bufferOf(row[0]), digest: bufferOf(row[1]), epoch: row[2] };
+    const [header, digest, epoch] = row;
+    if (header === null || digest === null) return 'absorbed';
+    return { header: bufferOf(header), digest: bufferOf(digest), epoch };
   }
 
   totals(folder: FolderId, [first, last]: UidRange = ALL_UIDS): EntryTotals {
@@ -334,10 +351,10 @@ export class MailboxIndex {
       octets,
       bodyOctets,
       digestVersion,
-      header,
-      digest,
     );
-    return Number(lastInsertRowid);
+    const key = Number(lastInsertRowid);
+    this.#statement('insertParts').run(key, header, digest);
+    return key;
   }
 
   /** The message may be gone already. */
@@ -441,6 +458,7 @@ export class MailboxIndex {
   /** Messages that no entry names any more become garbage. */
   collectGarbage(): void {
     this.#statement('collectGarbage').run();
+    this.#statement('deleteUnreferencedParts').run();
     this.#statement('deleteUnreferenced').run();
   }
 
@@ -456,6 +474,23 @@ export class MailboxIndex {
     this.#statements.set(name, statement);
     return statement;
   }
+}
+
+function entryRow(row: readonly (number | string | null)[]): EntryRow {
+  return {
+    uid: row[0] as number,
+    flags: row[1] as number,
+    keywords: row[2] as string | null,
+    modSeq: row[3] as number,
+    internalDate: row[4] as number,
+    saveDate: row[5] as number,
+    messageKey: row[6] as number,
+    id: row[7] as MessageId,
+    octets: row[8] as number,
+    bodyOctets: row[9] as number,
+    pack: row[10] as number | null,
+    bodyOffset: (row[11] as number | null) ?? 0,
+  };
 }
 
 const bufferOf = (octets: Uint8Array): Buffer =>

@@ -26,7 +26,9 @@ import { FolderState } from './folder-state.ts';
 import type { IndexPool } from './index-pool.ts';
 import { KeywordSets, keywordText } from './keyword-sets.ts';
 import type { FolderRow, MailboxIndex, MailboxRow } from './mailbox-index.ts';
+import type { PageSource } from './opened-pages.ts';
 import type { PackPlace } from './pack.ts';
+import type { PageTable } from './page-table.ts';
 import { parseUidSet, type UidRange, unionOf } from './uid-ranges.ts';
 
 export type FolderListener = (change: FolderChange) => void;
@@ -35,6 +37,15 @@ export type FolderListener = (change: FolderChange) => void;
 export interface OpenFolder {
   readonly state: FolderState;
   readonly listeners: Set<FolderListener>;
+}
+
+/** Which messages the UIDs of a folder are, as of a moment: UIDs ascend, and no entry changes its message. */
+export interface EntryKeys {
+  readonly folder: FolderId;
+  readonly uidNext: number;
+  readonly expunges: number;
+  readonly uids: Uint32Array;
+  readonly keys: Float64Array;
 }
 
 interface Planned {
@@ -46,7 +57,7 @@ interface Planned {
   octets: number;
 }
 
-export class MailboxOwner {
+export class MailboxOwner implements PageSource {
   readonly id: MailboxId;
   readonly #pool: IndexPool;
   readonly #vanishedRanges: number;
@@ -67,6 +78,20 @@ export class MailboxOwner {
   #changes: [FolderId, FolderChange][] = [];
   #tail: Promise<unknown> = Promise.resolve();
   #hasGarbage = false;
+  #pagesVersion = 0;
+  /** Whether something may have to be folded into pages, merged or dropped from them. */
+  hasPageWork = true;
+  /** How often messages were removed from folders; and up to which of these no page is mostly dead. */
+  expunges = 0;
+  compactedTo = -1;
+  /** Of the folder that was searched last: 12 octets a message. */
+  entryKeys: EntryKeys | null = null;
+  /** Messages with greater keys may be without header, digest and page: what a page that does not open leaves. */
+  orphansFrom: number | null = null;
+  /** Pages and roots that did not open, and that nobody was told of yet. */
+  damagedPages = 0;
+  /** Keys of messages that could not be absorbed. */
+  readonly unabsorbable = new Set<number>();
   /** Sessions and operations that need this owner to stay. */
   pins = 0;
   isRemoved = false;
@@ -182,6 +207,7 @@ export class MailboxOwner {
     if (folder.listeners.size === 0) this.#open.delete(id);
     if (this.#open.size > 0) return;
     this.#keywordNames.clear();
+    this.entryKeys = null;
     // They only grow; states loaded meanwhile keep theirs.
     this.#sets = new KeywordSets();
   }
@@ -214,6 +240,34 @@ export class MailboxOwner {
   /** The open folder's state, or one loaded for this call. */
   state(id: FolderId): FolderState {
     return this.#open.get(id)?.state ?? this.#load(id);
+  }
+
+  // --- Pages ---
+
+  get pagesVersion(): number {
+    return this.#pagesVersion;
+  }
+
+  get pages(): PageTable {
+    return this.index.pages;
+  }
+
+  /** Other pages are live than before. */
+  pagesChanged(): void {
+    this.#pagesVersion++;
+  }
+
+  pageIsBroken(): void {
+    this.orphansFrom = 0;
+    this.hasPageWork = true;
+    this.damagedPages++;
+  }
+
+  /** No page has the message, and its row says that one does. */
+  isOrphan(key: number): void {
+    if (this.orphansFrom !== null || this.unabsorbable.has(key)) return;
+    this.orphansFrom = 0;
+    this.hasPageWork = true;
   }
 
   // --- Planning ---
@@ -321,6 +375,7 @@ export class MailboxOwner {
     index.begin();
     for (const [id, place] of places) index.setPlace(id, place);
     index.commit();
+    this.hasPageWork = true;
   }
 
   /** Forgets garbage that the checkpoint unlinked. */
@@ -487,6 +542,8 @@ export class MailboxOwner {
     index.collectGarbage();
     folder.modSeq = modSeq;
     this.#hasGarbage = true;
+    this.hasPageWork = true;
+    this.expunges++;
     const uids = this.#open.get(folder.id)?.state.remove(ranges);
     if (uids !== undefined) this.#changes.push([folder.id, { kind: 'expunged', uids, modSeq, origin }]);
   }

@@ -5,6 +5,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { IntegrityError } from '../../errors.ts';
 import type { MailboxId, MessageId } from '../../ids.ts';
 import { mailboxDirectory } from './layout.ts';
 
@@ -32,6 +33,8 @@ export interface PackRecord {
   /** null: the body is a file of its own. */
   readonly body: Buffer | null;
 }
+
+export type RecordHead = Pick<PackRecord, 'header' | 'digest' | 'epoch'>;
 
 export interface LocatedPackRecord extends PackRecord {
   readonly place: PackPlace;
@@ -96,6 +99,29 @@ export function* readPack(path: string, pack: number, from = 0): Generator<Locat
   } finally {
     closeSync(file);
   }
+}
+
+/** Octets of a record that are to be read for `decodeRecordHead`. */
+export const recordHeadOctets = ({ recordOffset, recordOctets, bodyOffset }: PackPlace): number =>
+  bodyOffset === 0 ? recordOctets : bodyOffset - recordOffset;
+
+/**
+ * Header and digest from the beginning of a record. Its CRC is not looked at: what is sealed is verified when it is opened.
+ * @throws IntegrityError 'seal-broken' when it is not the record of this message.
+ */
+export function decodeRecordHead(head: Buffer, id: MessageId): RecordHead {
+  const broken = (): IntegrityError => new IntegrityError('seal-broken', 'A record of a pack cannot be read');
+  if (head.length < PREFIX_OCTETS + FIXED_OCTETS + 4 || head[PREFIX_OCTETS] !== VERSION) throw broken();
+  const rest = head.subarray(PREFIX_OCTETS);
+  const headerEnd = FIXED_OCTETS + 4 + rest.readUInt32BE(FIXED_OCTETS);
+  if (rest.toString('hex', 1, 17) !== id || headerEnd + 4 > rest.length) throw broken();
+  const digestEnd = headerEnd + 4 + rest.readUInt32BE(headerEnd);
+  if (digestEnd > rest.length) throw broken();
+  return {
+    epoch: rest.readUInt32BE(17),
+    header: rest.subarray(FIXED_OCTETS + 4, headerEnd),
+    digest: rest.subarray(headerEnd + 4, digestEnd),
+  };
 }
 
 /** @param rest The record after its CRC, which it fits. @param recordOffset Where the record begins in its pack. */

@@ -3,12 +3,13 @@
  */
 import { DatabaseSync } from 'node:sqlite';
 import { IntegrityError, UnavailableError } from '../../errors.ts';
+import { PAGE_SCHEMA } from './page-table.ts';
 
 /** Below it, a WAL reset under concurrent checkpoints may corrupt a database. */
 const LEAST_SQLITE_VERSION = [3, 51, 3] as const;
 
 /** `MIGRATIONS[n]` leads from schema version n to n + 1. Never edited once released; only added to. */
-const MIGRATIONS: readonly string[] = [
+export const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE mailbox (
     mailbox_id        TEXT    NOT NULL PRIMARY KEY,
@@ -108,6 +109,7 @@ const MIGRATIONS: readonly string[] = [
   -- Ranges up to this modseq were forgotten.
   ALTER TABLE folder ADD COLUMN vanished_low INTEGER NOT NULL DEFAULT 0;
   `,
+  PAGE_SCHEMA,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
