@@ -81,7 +81,7 @@ function isSpace(code: number): boolean {
 }
 
 /** `end` is where the empty line begins, or the length of the text when there is none. */
-function scanBlock(text: string): { fields: HeaderField[]; end: number } {
+export function scanBlock(text: string): { fields: HeaderField[]; end: number } {
   const fields: HeaderField[] = [];
   let start = 0;
   while (start < text.length) {

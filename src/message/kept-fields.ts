@@ -5,11 +5,13 @@
  * message lacks included.
  */
 import { KEPT_FIELDS_OCTETS } from '../limits.ts';
-import { endOfField, scanFields, unfold } from './header.ts';
+import { endOfField, scanBlock, unfold } from './header.ts';
 
 /** Of no interest to a client that lists messages, and half of a header's octets. */
 const TRACE_FIELDS: ReadonlySet<string> = new Set(['received', 'x-received', 'x-gm-message-state']);
 const TRACE_PREFIXES = ['arc-', 'x-google-', 'x-ms-', 'x-microsoft-', 'x-forefront-'] as const;
+
+const EMPTY_LINE = '\r\n';
 
 /** A folder's messages have some hundred names of fields; who makes up more has each looked at anew. */
 const MET_NAMES = 1_000;
@@ -24,17 +26,19 @@ export const areKept = (names: readonly string[]): boolean =>
 
 /**
  * @param header A header block.
- * @returns its kept fields, whole and in order, as latin1 text; null when they are longer than KEPT_FIELDS_OCTETS.
+ * @returns its kept fields, whole and in order, and the empty line if it has one, as latin1 text; null when the fields are
+ *   longer than KEPT_FIELDS_OCTETS.
  */
 export function keptFields(header: Buffer): string | null {
   const text = header.toString('latin1');
   let kept = '';
-  for (const { name, start, end } of scanFields(text)) {
+  const { fields, end: blockEnd } = scanBlock(text);
+  for (const { name, start, end } of fields) {
     if (isTraceField(name.toLowerCase())) continue;
     kept += text.slice(start, end);
     if (kept.length > KEPT_FIELDS_OCTETS) return null;
   }
-  return kept;
+  return blockEnd < text.length ? kept + EMPTY_LINE : kept;
 }
 
 /** As header.ts `fieldValues` of the whole header. @param name Kept. */
@@ -68,7 +72,9 @@ export class KeptSelection {
     let selected = '';
     let from = 0;
     let until = 0;
-    for (let start = 0; start < kept.length; ) {
+    const fieldsEnd =
+      kept === EMPTY_LINE || kept.endsWith(`\n${EMPTY_LINE}`) ? kept.length - EMPTY_LINE.length : kept.length;
+    for (let start = 0; start < fieldsEnd; ) {
       const end = endOfField(kept, start);
       if (this.#wants(kept.slice(start, kept.indexOf(':', start)))) {
         // Neighbours are taken in one piece.
@@ -82,7 +88,7 @@ export class KeptSelection {
     }
     selected += kept.slice(from, until);
     if (selected !== '' && !selected.endsWith('\n')) selected += '\r\n';
-    return `${selected}\r\n`;
+    return selected + kept.slice(fieldsEnd);
   }
 
   /** @param name May have white space behind it (RFC 5322 §4.5). */

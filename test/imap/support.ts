@@ -44,10 +44,14 @@ export class ImapFixture {
           throw new RefusedError('bad-credentials', 'Wrong user or password.');
         }
         const owner = this.store.owner(user.mailbox, user.quotaOctets);
-        const lease = (): ReturnType<typeof owner.lease> =>
-          this.lockedError === null ? owner.lease() : Promise.reject(this.lockedError);
-        if (this.leaseError === null) return { owner: { ...owner, lease }, userId: username };
-        return { owner: { ...owner, lease: () => Promise.reject(this.leaseError) }, userId: username };
+        const signInError = this.leaseError;
+        const lease = (): ReturnType<typeof owner.lease> => {
+          const error = signInError ?? this.lockedError;
+          return error === null ? owner.lease() : Promise.reject(error);
+        };
+        const heldLease = (): ReturnType<typeof owner.heldLease> =>
+          signInError === null && this.lockedError === null ? owner.heldLease() : null;
+        return { owner: { ...owner, lease, heldLease }, userId: username };
       },
       sealMessage: (source) => sealMessage(source, { spoolDirectory: spoolDirectory(this.store.directory) }),
       discardSealed,

@@ -74,11 +74,9 @@ describe('the schema of an index', () => {
   });
 
   it('of the first version is taken over, with what had vanished', () => {
-    const old = openIndexDatabase(path);
-    old.exec(`DROP TABLE vanished; ALTER TABLE folder DROP COLUMN vanished_low;
-      CREATE TABLE tombstone (folder_id INTEGER NOT NULL, uid INTEGER NOT NULL, modseq INTEGER NOT NULL,
-        PRIMARY KEY (folder_id, uid)) STRICT, WITHOUT ROWID;
-      INSERT INTO tombstone VALUES (1, 7, 30), (1, 8, 20), (2, 7, 10);
+    const old = new DatabaseSync(path);
+    old.exec(MIGRATIONS[0]!);
+    old.exec(`INSERT INTO tombstone VALUES (1, 7, 30), (1, 8, 20), (2, 7, 10);
       PRAGMA user_version = 1;`);
     old.close();
     const now = openIndexDatabase(path);
