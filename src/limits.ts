@@ -75,6 +75,8 @@ export const READ_AHEAD_MESSAGES = 32;
 export const FILE_KEYS_PER_LEASE = 65_536;
 /** A step of store work that covers many mailboxes or messages yields to the event loop after this long. */
 export const LOOP_SLICE_MS = 8;
+/** Messages of a queue that are listed in one step: a millisecond or two. */
+export const QUEUE_LIST_ROWS = 1_000;
 /** A mailbox's snapshot is at most this much older than its last checkpointed change. */
 export const SNAPSHOT_INTERVAL_MS = 10 * 60_000;
 

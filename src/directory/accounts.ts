@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { IntegrityError, RefusedError } from '../errors.ts';
+import type { OrganizationId } from '../ids.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { LOGIN_HASHES_AT_ONCE, MAILBOXES_CREATED_AT_ONCE } from '../limits.ts';
 import type { MailStore } from '../store/types.ts';
@@ -63,6 +64,7 @@ export class Accounts {
         this.directory.removeOrganization(organization.id);
         throw error;
       }
+      await this.#ensureQueue(organization.id, principal);
       return organization;
     });
   }
@@ -74,6 +76,7 @@ export class Accounts {
       if (this.directory.domains(id).length > 0 || this.directory.users({ organization: id }).length > 0) {
         throw new RefusedError('in-use', 'The organization still has domains or users');
       }
+      await this.#removeQueue(id, principal);
       this.directory.setDirectoryKey(id, null);
       await this.#keyring.removeOrganizationKeys(id, principal);
       this.directory.removeOrganization(id);
@@ -132,7 +135,10 @@ export class Accounts {
         await work().catch((error: unknown) => failures.push(error));
       };
       for (const organization of this.directory.organizations()) {
-        await attempt(() => this.#ensureKeys(organization, principal));
+        await attempt(async () => {
+          await this.#ensureKeys(organization, principal);
+          await this.#ensureQueue(organization.id, principal);
+        });
       }
       for (const user of this.directory.users({ state: 'removing' })) {
         await attempt(() => this.#remove(user, principal));
@@ -202,6 +208,38 @@ export class Accounts {
     if (hadKeys) throw new IntegrityError('missing-key', 'The keys of an organization are gone');
     if (!hasKeys) await this.#keyring.createOrganizationKeys(id, keyId ?? undefined, principal);
     this.directory.setDirectoryKey(id, this.#keyring.directoryKey(id));
+  }
+
+  /** The mailbox of the organization's outgoing mail; every step may be done twice. */
+  async #ensureQueue(organization: OrganizationId, principal: string): Promise<void> {
+    if (this.directory.queueMailbox(organization) !== null) return;
+    const mailbox = this.directory.nameQueueMailbox(organization);
+    const purpose = 'queue';
+    await this.#keyring.createManyMailboxKeys([{ organization, mailbox, principal, purpose }]);
+    const owner = this.#keyring.ownerHandle({
+      organization,
+      mailbox,
+      quotaOctets: null,
+      principal,
+      protocol: 'admin',
+      address: 'local',
+      reason: 'create queue',
+      isBackground: true,
+      purpose,
+    });
+    try {
+      await this.#store.createMailbox(owner, purpose);
+    } finally {
+      this.#keyring.lock(mailbox);
+    }
+    this.directory.setQueueReady(organization);
+  }
+
+  /** With what is still in it. */
+  async #removeQueue(organization: OrganizationId, principal: string): Promise<void> {
+    const mailbox = this.directory.nameQueueMailbox(organization);
+    await this.#store.removeMailbox({ kind: 'maintenance', organization, mailbox, principal });
+    await this.#keyring.removeMailboxKeys(mailbox, principal);
   }
 
   async #remove(user: User, principal: string): Promise<void> {

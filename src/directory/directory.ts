@@ -132,6 +132,39 @@ export class Directory {
     this.#tables.run(sql, key, organization);
   }
 
+  /** Where the organization's outgoing mail waits; null until that mailbox was made. */
+  queueMailbox(organization: OrganizationId): MailboxId | null {
+    const queue = this.#queueOf(organization);
+    return queue?.isReady === 1 ? queue.mailbox : null;
+  }
+
+  /** The same, ready or not; named now when it was not. @throws RefusedError 'nonexistent' (organization). */
+  nameQueueMailbox(organization: OrganizationId): MailboxId {
+    const known = this.#queueOf(this.organization(organization).id)?.mailbox;
+    if (known != null) return known;
+    const mailbox = newMailboxId();
+    const sql = 'UPDATE organization SET queue_mailbox_id = ? WHERE organization_id = ?';
+    this.#tables.run(sql, mailbox, organization);
+    return mailbox;
+  }
+
+  /** Its keys and the mailbox are there. */
+  setQueueReady(organization: OrganizationId): void {
+    this.#tables.run('UPDATE organization SET queue_is_ready = 1 WHERE organization_id = ?', organization);
+  }
+
+  /** Whose outgoing mail the mailbox holds; null for any other mailbox. */
+  organizationOfQueue(mailbox: MailboxId): OrganizationId | null {
+    const sql = 'SELECT organization_id AS organization FROM organization WHERE queue_mailbox_id = ?';
+    return this.#tables.get<{ organization: OrganizationId }>(sql, mailbox)?.organization ?? null;
+  }
+
+  /** The organization that has the domain; null for a domain elsewhere, and for what is none. */
+  organizationOfDomain(name: string): OrganizationId | null {
+    const domain = canonicalDomain(name);
+    return domain === null ? null : this.#resolver.organizationOfDomain(domain);
+  }
+
   /** @throws RefusedError 'already-exists' (in any organization), 'invalid'. */
   createDomain(organization: OrganizationId, name: string): Domain {
     const domain = canonicalDomain(name);
@@ -353,6 +386,12 @@ export class Directory {
   }
 
   // --- Inside ---
+
+  #queueOf(organization: OrganizationId): { mailbox: MailboxId | null; isReady: number } | undefined {
+    const sql = `SELECT queue_mailbox_id AS mailbox, queue_is_ready AS isReady FROM organization
+      WHERE organization_id = ?`;
+    return this.#tables.get(sql, organization);
+  }
 
   #createUser({ address, displayName = '', quotaOctets = null, passwordHash }: NewUser): User {
     const canonical = requireAddress(address);

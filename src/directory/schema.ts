@@ -79,6 +79,11 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX member_user ON member (user_id);
   CREATE INDEX member_child ON member (child_group_id);
   `,
+  `
+  -- The mailbox of an organization's outgoing mail: named before its keys are made, ready once it takes mail.
+  ALTER TABLE organization ADD COLUMN queue_mailbox_id TEXT;
+  ALTER TABLE organization ADD COLUMN queue_is_ready INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 const SETTINGS: readonly Setting[] = [

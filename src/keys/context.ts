@@ -9,8 +9,10 @@ import type { MailboxId, OrganizationId } from '../ids.ts';
 /** Name-value pairs; AWS KMS compares them exactly and without regard to order. */
 export type EncryptionContext = Readonly<Record<string, string>>;
 
-/** `mailbox`: the identity seed of a mailbox. `directory`: an organization's statement signing key. */
-export type KeyPurpose = 'mailbox' | 'directory';
+/** What a mailbox is for: `mailbox`, a user's; `queue`, an organization's outgoing mail. */
+export type MailboxPurpose = 'mailbox' | 'queue';
+/** Of a mailbox: its identity seed. `directory`: an organization's statement signing key. */
+export type KeyPurpose = MailboxPurpose | 'directory';
 
 export interface ContextOptions {
   /** Name of the pair that names the organization; WorkMail's is `aws:workmail:arn`. */
@@ -63,6 +65,12 @@ export function isContextOf(context: EncryptionContext, subject: KeySubject): bo
     others.length === 1 &&
     others[0]!.endsWith(organizationSuffix(subject))
   );
+}
+
+/** What the mailbox is for whose context this is; null when it is none. */
+export function mailboxPurpose(context: EncryptionContext): MailboxPurpose | null {
+  const purpose = context[PURPOSE];
+  return purpose === 'mailbox' || purpose === 'queue' ? purpose : null;
 }
 
 const organizationSuffix = ({ organization }: KeySubject): string => `:organization/${organization}`;

@@ -1,7 +1,7 @@
 /** What fsck can say of the key store without unwrapping anything. */
 import { LetterlockError } from '../errors.ts';
 import { OBJECT_OVERHEAD_OCTETS } from '../seal/object.ts';
-import { isContextOf, type KeySubject } from './context.ts';
+import { isContextOf, type KeySubject, mailboxPurpose } from './context.ts';
 import type { KeyStore, MailboxKeyRow, OrganizationKeyRow, WrappedKey } from './key-store.ts';
 import { directoryPlace, mailboxPlace } from './key-use.ts';
 import { INDEX_KEY_OCTETS } from './opened-keys.ts';
@@ -50,7 +50,9 @@ function* mailboxProblems(row: MailboxKeyRow, recipients: VerifiedRecipients): G
     if (!(error instanceof LetterlockError)) throw error;
     yield error.message;
   }
-  yield* wrappedProblems(row.identity, mailboxPlace(row.organization, row.mailbox, row.epoch));
+  const { organization, mailbox, epoch, identity } = row;
+  const purpose = mailboxPurpose(identity.context) ?? 'mailbox';
+  yield* wrappedProblems(identity, mailboxPlace(organization, mailbox, epoch, purpose));
   if (row.sealedIndexKey.length !== INDEX_KEY_OCTETS + OBJECT_OVERHEAD_OCTETS) {
     yield 'The sealed index key has a wrong length.';
   }

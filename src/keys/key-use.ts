@@ -5,7 +5,13 @@
 import { IntegrityError, LetterlockError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import { KEY_SERVICE_DEADLINE_MS } from '../limits.ts';
-import { type ContextOptions, encryptionContext, isContextOf, type KeySubject } from './context.ts';
+import {
+  type ContextOptions,
+  encryptionContext,
+  isContextOf,
+  type KeySubject,
+  type MailboxPurpose,
+} from './context.ts';
 import type { KeyOperation, KeyUser, UsedKey } from './journal-record.ts';
 import type { WrappedKey } from './key-store.ts';
 import { failedRequestId, type KeyService, type Unwrapped } from './service.ts';
@@ -16,12 +22,12 @@ export interface KeyPlace extends KeySubject {
   readonly epoch: number | null;
 }
 
-export const mailboxPlace = (organization: OrganizationId, mailbox: MailboxId, epoch: number): KeyPlace => ({
-  organization,
-  mailbox,
-  epoch,
-  purpose: 'mailbox',
-});
+export const mailboxPlace = (
+  organization: OrganizationId,
+  mailbox: MailboxId,
+  epoch: number,
+  purpose: MailboxPurpose = 'mailbox',
+): KeyPlace => ({ organization, mailbox, epoch, purpose });
 
 export const directoryPlace = (organization: OrganizationId): KeyPlace => ({
   organization,

@@ -13,7 +13,7 @@ import { KEY_BATCH, LEASE_ABSOLUTE_MS, LEASE_IDLE_MS } from '../limits.ts';
 import type { RecipientType } from '../seal/recipient.ts';
 import type { DeliverHandle, OwnerHandle } from '../store/handles.ts';
 import { type Clock, systemClock } from './clock.ts';
-import type { ContextOptions } from './context.ts';
+import { type ContextOptions, type MailboxPurpose, mailboxPurpose } from './context.ts';
 import type { KeyUser } from './journal-record.ts';
 import { checkKeys, type KeyProblem } from './key-check.ts';
 import { KeyStore } from './key-store.ts';
@@ -57,6 +57,8 @@ export interface MailboxKeyRequest {
   readonly mailbox: MailboxId;
   /** Who asks for it: an administrator's address, or a service's name. */
   readonly principal: string;
+  /** Default `mailbox`. */
+  readonly purpose?: MailboxPurpose;
 }
 
 export interface OwnerRequest extends KeyUser {
@@ -65,6 +67,8 @@ export interface OwnerRequest extends KeyUser {
   readonly quotaOctets: number | null;
   /** True for work that no client waits for: its use never extends a lease. Default false. */
   readonly isBackground?: boolean;
+  /** What its keys were made for. Default `mailbox`. */
+  readonly purpose?: MailboxPurpose;
 }
 
 export class Keyring {
@@ -175,12 +179,12 @@ export class Keyring {
   createManyMailboxKeys(requests: readonly MailboxKeyRequest[]): Promise<void> {
     return this.#change(async () => {
       for (const group of this.#withoutKeys(requests)) {
-        const { organization, principal, mailboxes } = group;
+        const { organization, principal, purpose, mailboxes } = group;
         const user = administration(principal, 'create mailbox');
         const directory = await unwrapDirectoryKey(this.#provisioning, organization, user);
         for (let start = 0; start < mailboxes.length; start += KEY_BATCH) {
           const batch = mailboxes.slice(start, start + KEY_BATCH);
-          await createMailboxes(this.#provisioning, directory, batch, user);
+          await createMailboxes(this.#provisioning, directory, batch, user, purpose);
         }
       }
     });
@@ -195,9 +199,10 @@ export class Keyring {
       const { store, keyUse, keeper } = this.#parts;
       const organization = store.organizationOf(mailbox);
       if (organization === undefined) return store.emptyWal();
-      const keyId =
-        store.currentKey(mailbox)?.identity.keyId ?? store.organization(organization)?.keyId ?? '';
-      const key = { organization, mailbox, epoch: null, purpose: 'mailbox', keyId } as const;
+      const current = store.currentKey(mailbox)?.identity;
+      const keyId = current?.keyId ?? store.organization(organization)?.keyId ?? '';
+      const purpose = mailboxPurpose(current?.context ?? {}) ?? 'mailbox';
+      const key = { organization, mailbox, epoch: null, purpose, keyId };
       await keyUse.recorded(key, administration(principal, 'remove mailbox'), 'remove', async () => {
         this.#recipients.forget(mailbox);
         keeper.forget(mailbox);
@@ -221,10 +226,10 @@ export class Keyring {
    * @throws IntegrityError as deliverHandle does, because an owner also seals.
    */
   ownerHandle(request: OwnerRequest): OwnerHandle {
-    const { organization, mailbox, quotaOctets, isBackground = false } = request;
+    const { organization, mailbox, quotaOctets, isBackground = false, purpose = 'mailbox' } = request;
     const { principal, protocol, address, reason } = request;
     const verified = this.#recipients.get(organization, mailbox);
-    const fields = { mailbox, quotaOctets, extendsLease: !isBackground };
+    const fields = { mailbox, quotaOctets, extendsLease: !isBackground, purpose };
     return new Owner(this.#parts, verified, fields, { principal, protocol, address, reason });
   }
 
@@ -251,25 +256,20 @@ export class Keyring {
     store.close();
   }
 
-  /** Mailboxes that have no current key, each once, by organization and principal. */
-  #withoutKeys(
-    requests: readonly MailboxKeyRequest[],
-  ): Iterable<{ organization: OrganizationId; principal: string; mailboxes: MailboxId[] }> {
+  /** Mailboxes that have no current key, each once, by organization, principal and purpose. */
+  #withoutKeys(requests: readonly MailboxKeyRequest[]): Iterable<KeylessMailboxes> {
     const { store } = this.#parts;
-    const groups = new Map<
-      string,
-      { organization: OrganizationId; principal: string; mailboxes: MailboxId[] }
-    >();
+    const groups = new Map<string, KeylessMailboxes>();
     const seen = new Map<MailboxId, OrganizationId>();
-    for (const { organization, mailbox, principal } of requests) {
+    for (const { organization, mailbox, principal, purpose = 'mailbox' } of requests) {
       const owner = seen.get(mailbox) ?? store.organizationOf(mailbox) ?? organization;
       if (owner !== organization) {
         throw new RefusedError('already-exists', 'The mailbox has keys in another organization.');
       }
       if (seen.has(mailbox) || store.hasCurrentKey(mailbox)) continue;
       seen.set(mailbox, organization);
-      const name = `${organization} ${principal}`;
-      const group = groups.get(name) ?? { organization, principal, mailboxes: [] };
+      const name = `${organization} ${purpose} ${principal}`;
+      const group = groups.get(name) ?? { organization, principal, purpose, mailboxes: [] };
       group.mailboxes.push(mailbox);
       groups.set(name, group);
     }
@@ -281,6 +281,14 @@ export class Keyring {
     this.#lastChange = change.catch(() => undefined);
     return change;
   }
+}
+
+/** To be made with one signing key, on behalf of one principal. */
+interface KeylessMailboxes {
+  readonly organization: OrganizationId;
+  readonly principal: string;
+  readonly purpose: MailboxPurpose;
+  readonly mailboxes: MailboxId[];
 }
 
 const administration = (principal: string, reason: string): KeyUser => ({

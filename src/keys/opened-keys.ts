@@ -5,6 +5,7 @@
 import { IntegrityError } from '../errors.ts';
 import { openObject } from '../seal/object.ts';
 import { type Identity, identityFromSeed } from '../seal/recipient.ts';
+import type { MailboxPurpose } from './context.ts';
 import type { KeyUser } from './journal-record.ts';
 import type { MailboxKeyRow } from './key-store.ts';
 import { type KeyUse, mailboxPlace } from './key-use.ts';
@@ -24,9 +25,14 @@ export interface OpenedKeys {
  * @throws RefusedError 'key-denied', UnavailableError; IntegrityError 'context-mismatch', 'recipient-unverified' when the
  *   recipient in the row is not this identity's, 'seal-broken' when the index key does not open.
  */
-export async function openKeys(row: MailboxKeyRow, keyUse: KeyUse, user: KeyUser): Promise<OpenedKeys> {
+export async function openKeys(
+  row: MailboxKeyRow,
+  keyUse: KeyUse,
+  user: KeyUser,
+  purpose: MailboxPurpose,
+): Promise<OpenedKeys> {
   const { organization, mailbox, epoch } = row;
-  const place = mailboxPlace(organization, mailbox, epoch);
+  const place = mailboxPlace(organization, mailbox, epoch, purpose);
   const { clear: seed, requestId } = await keyUse.unwrap(place, row.identity, user);
   try {
     const identity = identityFromSeed(row.recipientType, seed);

@@ -3,6 +3,7 @@ import { IntegrityError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import type { Recipient } from '../seal/recipient.ts';
 import type { OwnerHandle } from '../store/handles.ts';
+import type { MailboxPurpose } from './context.ts';
 import type { KeyUser } from './journal-record.ts';
 import type { KeyStore } from './key-store.ts';
 import { type KeyUse, mailboxPlace } from './key-use.ts';
@@ -23,6 +24,7 @@ export interface OwnerFields {
   readonly quotaOctets: number | null;
   /** False for background work, whose use never extends a lease. */
   readonly extendsLease: boolean;
+  readonly purpose: MailboxPurpose;
 }
 
 export class Owner implements OwnerHandle {
@@ -35,6 +37,7 @@ export class Owner implements OwnerHandle {
   readonly #parts: OwnerParts;
   readonly #user: KeyUser;
   readonly #extendsLease: boolean;
+  readonly #purpose: MailboxPurpose;
   /** What this handle was granted, on record in the journal; good until it ends. */
   #granted: HeldLease | null = null;
   #granting: Promise<HeldLease> | null = null;
@@ -47,6 +50,7 @@ export class Owner implements OwnerHandle {
     this.recipient = verified.recipient;
     this.quotaOctets = fields.quotaOctets;
     this.#extendsLease = fields.extendsLease;
+    this.#purpose = fields.purpose;
     this.#user = user;
   }
 
@@ -66,7 +70,7 @@ export class Owner implements OwnerHandle {
   async #acquire(): Promise<HeldLease> {
     const { keeper, journal } = this.#parts;
     const { lease, source } = await keeper.acquire(this.mailbox, this.epoch, () => this.#open());
-    const place = mailboxPlace(this.organization, this.mailbox, this.epoch);
+    const place = mailboxPlace(this.organization, this.mailbox, this.epoch, this.#purpose);
     const { keyId, requestId } = lease;
     journal.lease({ ...place, keyId }, this.#user, { source, requestId });
     return lease;
@@ -78,6 +82,6 @@ export class Owner implements OwnerHandle {
     if (row === undefined || row.organization !== this.organization || row.epoch !== this.epoch) {
       throw new IntegrityError('missing-key', 'This mailbox no longer has the key that it had.');
     }
-    return await openKeys(row, keyUse, this.#user);
+    return await openKeys(row, keyUse, this.#user, this.#purpose);
   }
 }

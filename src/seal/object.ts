@@ -16,6 +16,8 @@ export interface ObjectFields {
   'subscription-name': readonly [mailbox: string, epoch: number, subscription: number];
   'keyword-name': readonly [mailbox: string, epoch: number, keyword: number];
   digest: readonly [mailbox: string, message: string, epoch: number];
+  'queue-envelope': readonly [mailbox: string, message: string, epoch: number];
+  'queue-state': readonly [mailbox: string, epoch: number, message: string, generation: number];
 }
 
 export type Purpose = keyof ObjectFields;

@@ -253,7 +253,7 @@ describe('directory', () => {
       Directory.open(file).close();
       const database = new DatabaseSync(file);
       database.exec(`
-        INSERT INTO organization VALUES ('a', 'A', NULL, NULL), ('b', 'B', NULL, NULL);
+        INSERT INTO organization (organization_id, name) VALUES ('a', 'A'), ('b', 'B');
         INSERT INTO domain VALUES ('a.test', 'a'), ('b.test', 'b');
         INSERT INTO user VALUES (1, 'a', '', 'm1', NULL, 'active'), (2, 'b', '', 'm2', NULL, 'active');
         INSERT INTO "group" VALUES (1, 'a', '');`);

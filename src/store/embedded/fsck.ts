@@ -138,6 +138,9 @@ class MailboxCheck {
     const dangling = 'SELECT uid FROM entry LEFT JOIN message USING (message_key) WHERE message_id IS NULL';
     for (const uid of column(database, dangling))
       this.#report('index-damaged', `UID ${uid} names no message`);
+    const queued = `SELECT lower(hex(message_id)) FROM queued LEFT JOIN message USING (message_id)
+      WHERE message_key IS NULL`;
+    for (const id of column(database, queued)) this.#report('index-damaged', `${id} is queued, and gone`);
   }
 
   #checkFiles(database: DatabaseSync): void {
@@ -171,7 +174,8 @@ class MailboxCheck {
     this.#openNames(database, await owner.lease());
     const rows = database.prepare(
       `SELECT lower(hex(message_id)) AS id, epoch, octets, header, digest,
-      body_octets AS bodyOctets, pack, body_offset AS bodyOffset FROM message`,
+      body_octets AS bodyOctets, pack, body_offset AS bodyOffset, envelope, generation, note
+      FROM message LEFT JOIN queued USING (message_id)`,
     );
     for (const row of rows.iterate() as unknown as Iterable<MessageRow>) {
       try {
@@ -206,11 +210,15 @@ class MailboxCheck {
 
   /** @throws IntegrityError when anything of it is not what was sealed. */
   async #openMessage(
-    { id, epoch, octets, header, digest, ...place }: MessageRow,
+    { id, epoch, octets, header, digest, envelope, generation, note, ...place }: MessageRow,
     lease: Lease,
   ): Promise<void> {
     const fileKey = openHeader(header, lease.identity);
     const fields = [this.#mailbox, id, epoch] as const;
+    if (envelope !== null) openObject(fileKey, 'queue-envelope', fields, envelope);
+    if (note !== null) {
+      openObject(lease.indexKey, 'queue-state', [this.#mailbox, lease.epoch, id, generation!], note);
+    }
     const { sizeOctets, sha256 } = decodeDigest(openObject(fileKey, 'digest', fields, digest));
     const hash = createHash('sha256');
     let found = 0;
@@ -241,6 +249,10 @@ interface MessageRow {
   readonly bodyOctets: number;
   readonly pack: number | null;
   readonly bodyOffset: number;
+  /** Of a message of a queue; the note is null before the first. */
+  readonly envelope: Uint8Array | null;
+  readonly generation: number | null;
+  readonly note: Uint8Array | null;
 }
 
 interface PlacedRow {

@@ -91,6 +91,15 @@ const MIGRATIONS: readonly string[] = [
     message_id BLOB NOT NULL PRIMARY KEY
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- Messages of a queue: to whom they go on, and what became of that so far. docs/format.md, "Outbound queue".
+  CREATE TABLE queued (
+    message_id BLOB    NOT NULL PRIMARY KEY,
+    envelope   BLOB    NOT NULL,
+    generation INTEGER NOT NULL,
+    note       BLOB
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
