@@ -11,6 +11,7 @@ import type { Organization, User } from '../directory/types.ts';
 import { ProtocolError, RefusedError } from '../errors.ts';
 import type { OrganizationId } from '../ids.ts';
 import { IMPORT_USERS } from '../limits.ts';
+import type { Outbound } from '../outbound/outbound.ts';
 import type { AdminRecord, AdminRequest } from './admin-socket.ts';
 
 /** In the key-use journal. Whoever may open the socket or the data directory is one and the same: its owner. */
@@ -25,18 +26,23 @@ export interface UserRecord extends Omit<User, 'id'> {
 type Operation = (
   accounts: Accounts,
   args: unknown,
+  outbound: Outbound,
 ) => Promise<readonly AdminRecord[]> | readonly AdminRecord[];
 
 /** Binds an operation to the schema of its arguments. */
 const operation =
   <S extends z.ZodType>(
     schema: S,
-    work: (accounts: Accounts, args: z.infer<S>) => Promise<readonly AdminRecord[]> | readonly AdminRecord[],
+    work: (
+      accounts: Accounts,
+      args: z.infer<S>,
+      outbound: Outbound,
+    ) => Promise<readonly AdminRecord[]> | readonly AdminRecord[],
   ): Operation =>
-  (accounts, args) => {
+  (accounts, args, outbound) => {
     const parsed = schema.safeParse(args);
     if (!parsed.success) throw new ProtocolError('The arguments of the request are not as expected.');
-    return work(accounts, parsed.data);
+    return work(accounts, parsed.data, outbound);
   };
 
 const text = z.string();
@@ -185,11 +191,15 @@ export type OperationName = keyof typeof OPERATIONS;
  * Carries out one request. What it changes is durable when it returns.
  * @throws ProtocolError when it is none; what the operation throws.
  */
-export async function administer(accounts: Accounts, request: AdminRequest): Promise<readonly AdminRecord[]> {
+export async function administer(
+  accounts: Accounts,
+  request: AdminRequest,
+  outbound: Outbound,
+): Promise<readonly AdminRecord[]> {
   if (!Object.hasOwn(OPERATIONS, request.name)) {
     throw new ProtocolError('The server knows no such operation: it may be of another version.');
   }
-  return await OPERATIONS[request.name as OperationName](accounts, request.args);
+  return await OPERATIONS[request.name as OperationName](accounts, request.args, outbound);
 }
 
 /** Row numbers stay within the directory. */

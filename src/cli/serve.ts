@@ -17,6 +17,7 @@ import { ImapServer } from '../imap/server.ts';
 import { Keyring } from '../keys/keyring.ts';
 import { ACCOUNT_RETRY_MS } from '../limits.ts';
 import { inNetworks } from '../networks.ts';
+import type { Outbound } from '../outbound/outbound.ts';
 import type { SmtpListener } from '../smtp/edge.ts';
 import { startLmtp } from '../smtp/lmtp.ts';
 import { startMx } from '../smtp/mx.ts';
@@ -28,6 +29,7 @@ import { Certificate } from '../tls/certificate.ts';
 import { adminSocketPath, startAdminSocket } from './admin-socket.ts';
 import { administer } from './administer.ts';
 import { openKeyService } from './key-service.ts';
+import { openOutbound, queueHandles } from './outbound-parts.ts';
 
 export interface ServeOptions {
   readonly log: Logger;
@@ -41,6 +43,10 @@ export interface Parts {
   readonly directory: Directory;
   readonly accounts: Accounts;
   readonly store: EmbeddedStore;
+  /** Mail for other servers; sends nothing until it is started. */
+  readonly outbound: Outbound;
+  /** Of the listeners, as far as they listen. */
+  readonly ports: Partial<Record<ListenerName, number>>;
   close(): Promise<void>;
 }
 
@@ -82,7 +88,10 @@ export async function openParts(config: Config, { log, fatal }: ServeOptions): P
       defaultQuotaOctets: config.quota.defaultOctets,
     });
     closing.add(() => accounts.idle());
-    return { keyring, directory, accounts, store, close: () => closing.run() };
+    const ports: Parts['ports'] = {};
+    const outbound = openOutbound(config, { directory, keyring, store, log, mxPort: () => ports.mx });
+    closing.add(() => outbound.close(0));
+    return { keyring, directory, accounts, store, outbound, ports, close: () => closing.run() };
   } catch (error) {
     await closing.run();
     throw error;
@@ -102,7 +111,7 @@ export async function serve(config: Config, options: ServeOptions): Promise<Serv
     closing.add(() => finishing.stop());
     const admin = await startAdminSocket(
       adminSocketPath(config.dataDirectory),
-      (request) => administer(parts.accounts, request),
+      (request) => administer(parts.accounts, request, parts.outbound),
       { onBug: (error) => log.error({ err: error }, 'an administrative request failed') },
     );
     closing.add(() => admin.close());
@@ -148,7 +157,7 @@ async function listen(
   log: Logger,
   closing: Closing,
 ): Promise<Server['ports']> {
-  const ports: Partial<Record<ListenerName, number>> = {};
+  const { ports, outbound } = parts;
   const authenticator = new Authenticator({ directory: parts.directory });
   const graceMs = config.shutdownSeconds * 1000;
 
@@ -156,6 +165,9 @@ async function listen(
   const listeners: (() => Promise<void>)[] = [];
   closing.add(() => Promise.all(listeners.map((close) => close())));
 
+  if (config.roles.includes('queue')) {
+    listeners.push(() => outbound.close(graceMs));
+  }
   const smtp = smtpParts(config, parts, certificate, authenticator, log);
   for (const [name, start] of Object.entries(smtp)) {
     const at = listenerOf(config, name as ListenerName);
@@ -182,6 +194,8 @@ async function listen(
     listeners.push(() => listener.close());
     ports.http = listener.port;
   }
+  // Last: mail that was waiting may already be answered.
+  if (config.roles.includes('queue')) await outbound.start();
   return ports;
 }
 
@@ -227,6 +241,7 @@ function smtpParts(
     resolve: (address: string) => parts.directory.resolve(address),
     deliverHandle: parts.keyring.deliverHandle.bind(parts.keyring),
     store: parts.store,
+    ...(config.roles.includes('queue') ? { queueHandle: queueHandles(config, parts) } : {}),
   };
   const submission = {
     ...deps,
@@ -239,8 +254,9 @@ function smtpParts(
       password: string;
       remoteAddress: string;
     }): Promise<Submitter> => {
-      const { userId } = await authenticator.authenticate(username, password, remoteAddress);
-      return { owns: (address) => parts.directory.maySendAs(userId, address) };
+      const user = await authenticator.authenticate(username, password, remoteAddress);
+      const { organization, mailbox, userId } = user;
+      return { organization, mailbox, owns: (address) => parts.directory.maySendAs(userId, address) };
     },
   };
   const options = {

@@ -13,12 +13,13 @@ import type {
   SMTPServerDataStream,
   SMTPServerSession,
 } from 'smtp-server';
-import type { Deliverer } from '../delivery/deliver.ts';
+import type { Deliverer, Destination } from '../delivery/deliver.ts';
 import type { HeaderRules } from '../delivery/header-rules.ts';
 import type { NewlineMode } from '../delivery/newlines.ts';
 import { type MemoryBudget, Spool } from '../delivery/spool.ts';
 import type { TransmissionFacts } from '../delivery/trace.ts';
 import { ProtocolError, RefusedError, UnavailableError } from '../errors.ts';
+import type { MailboxId } from '../ids.ts';
 import {
   SMTP_CONNECTIONS,
   SMTP_CONNECTIONS_PER_ADDRESS,
@@ -30,7 +31,6 @@ import {
   SMTP_RECIPIENTS,
   SMTP_UNAUTHENTICATED_COMMANDS,
 } from '../limits.ts';
-import type { Placement } from '../store/types.ts';
 import { envelopeAddress } from './address.ts';
 import { ClientCounter } from './clients.ts';
 import { EdgeServer } from './connection.ts';
@@ -70,8 +70,10 @@ export interface SmtpPolicy<P> {
   /** Whether an AUTH exchange is allowed as the connection stands. */
   mayAuthenticate?(remoteAddress: string, isSecure: boolean): boolean;
   checkSender(transaction: SmtpTransaction<P>): Promise<void> | void;
-  /** The mailboxes that a recipient stands for, at least one. */
-  recipient(transaction: SmtpTransaction<P>, address: string): Promise<readonly Placement[]>;
+  /** The mailboxes that a recipient stands for, or the queue that goes on to it; at least one. */
+  recipient(transaction: SmtpTransaction<P>, address: string): Promise<readonly Destination[]>;
+  /** Whose message it is; absent or null: not a user's of ours. */
+  submitter?(transaction: SmtpTransaction<P>): MailboxId | null;
   rules(transaction: SmtpTransaction<P>, receivedAt: Date): HeaderRules;
 }
 
@@ -123,7 +125,7 @@ interface OpenTransaction<P> extends SmtpTransaction<P> {
 
 interface Recipient {
   readonly address: string;
-  readonly placements: readonly Placement[];
+  readonly placements: readonly Destination[];
 }
 
 /** RFC 5321 §4.1.1.11: what was not announced is answered 555. AUTH= is RFC 4954 §5's, and means nothing to us. */
@@ -391,6 +393,15 @@ class Edge<P> implements SmtpListener {
         rules: this.#policy.rules(transaction, receivedAt),
       },
       recipients: transaction.recipients.map(({ placements }) => placements),
+      onward: {
+        reversePath: transaction.reversePath,
+        id,
+        arrivedAt: receivedAt.getTime(),
+        isUtf8: transaction.isUtf8,
+        submitter: this.#policy.submitter?.(transaction) ?? null,
+        returns: null,
+        envelopeId: null,
+      },
       answers: isLmtp ? 'each' : 'all',
     });
     const place = { listener: this.#policy.name, connection: session.id, message: id };

@@ -4,8 +4,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { HeaderSection } from '../delivery/header-rules.ts';
+import { localRecipient, onwardRecipient, type RecipientDeps } from '../delivery/recipients.ts';
 import { formatDate } from '../delivery/trace.ts';
 import { ProtocolError, RefusedError } from '../errors.ts';
+import type { MailboxId, OrganizationId } from '../ids.ts';
 import { SMTP_AUTH_LINE_OCTETS } from '../limits.ts';
 import { fieldValue } from '../message/header.ts';
 import { inNetworks } from '../networks.ts';
@@ -18,7 +20,6 @@ import {
   startEdge,
 } from './edge.ts';
 import { authorsOf } from './from-field.ts';
-import { localRecipient, type RecipientDeps } from './recipients.ts';
 
 export interface SubmissionOptions extends Omit<EdgeOptions, 'commandOctets'> {
   /** CIDR ranges whose clients may authenticate without TLS: a proxy that terminates it. Default none. */
@@ -29,6 +30,8 @@ export interface SubmissionOptions extends Omit<EdgeOptions, 'commandOctets'> {
 
 /** An authenticated user. */
 export interface Submitter {
+  readonly organization: OrganizationId;
+  readonly mailbox: MailboxId;
   /** Whether mail may name this address as its sender: the user's own, aliases and sub-addresses included. */
   owns(address: string): boolean;
 }
@@ -61,7 +64,14 @@ export function submissionPolicy(options: SubmissionOptions, deps: SubmissionDep
       // The null reverse-path is a disposition notification's (RFC 8098 §3); its From is looked at all the same.
       if (reversePath !== '' && !client.principal.owns(reversePath)) throw notYours('sender');
     },
-    recipient: (transaction, address) => localRecipient(deps, address, transaction.declaredOctets),
+    recipient: (transaction, address) => {
+      const { client, declaredOctets } = transaction;
+      if (client.principal === null || deps.resolve(address).kind !== 'foreign')
+        return localRecipient(deps, address, declaredOctets);
+      const recipient = { address, notify: null, originalRecipient: null };
+      return onwardRecipient(deps, client.principal.organization, recipient, declaredOctets);
+    },
+    submitter: ({ client }) => client.principal?.mailbox ?? null,
     rules: ({ client }, receivedAt) => ({
       removesReturnPath: true,
       removesResultsOf: options.authservId ?? options.host,

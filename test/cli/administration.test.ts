@@ -15,7 +15,7 @@ async function startServer(data: string): Promise<{ close(): Promise<void> }> {
   const config = await loadConfig({ overrides: { dataDirectory: data, roles: ['http'] }, environment: {} });
   const parts = await openAlone(config);
   const socket = await startAdminSocket(adminSocketPath(data), (request) =>
-    administer(parts.accounts, request),
+    administer(parts.accounts, request, parts.outbound),
   );
   return {
     async close() {

@@ -1,11 +1,14 @@
 /** Who receives here: from an address of the envelope to mailboxes that can be delivered to. Needs no secret. */
-import { hasRoomForSome } from '../delivery/deliver.ts';
+
+import { canonicalDomain } from '../directory/address.ts';
 import type { LocalMailbox, Resolution } from '../directory/types.ts';
 import { RefusedError, UnavailableError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import type { DeliverHandle } from '../store/handles.ts';
 import type { MailStore, Placement } from '../store/types.ts';
 import { yieldingTo } from '../yielding.ts';
+import { type Destination, hasRoomForSome } from './deliver.ts';
+import type { OnwardRecipient } from './onward.ts';
 
 export interface RecipientDeps {
   /** `address` is `local-part@domain`, or `postmaster` alone (RFC 5321 §4.5.1). */
@@ -17,6 +20,8 @@ export interface RecipientDeps {
     quotaOctets: number | null,
   ) => DeliverHandle;
   readonly store: Pick<MailStore, 'hasRoom'>;
+  /** The queue of an organization's outgoing mail. Absent: this server sends none. @throws UnavailableError 'busy'. */
+  readonly queueHandle?: (organization: OrganizationId) => DeliverHandle;
 }
 
 /**
@@ -52,6 +57,33 @@ export async function localRecipient(
       return resolution satisfies never;
   }
 }
+
+/**
+ * Somebody elsewhere, whom the organization's queue carries the message to.
+ * @throws RefusedError 'not-permitted' when this server sends no mail, 'invalid' for what is no address of SMTP;
+ *   UnavailableError 'disk-full' when the queue is, 'busy' while there is none.
+ */
+export async function onwardRecipient(
+  deps: RecipientDeps,
+  organization: OrganizationId,
+  recipient: OnwardRecipient,
+  declaredOctets: number | null,
+): Promise<readonly Destination[]> {
+  if (deps.queueHandle === undefined)
+    throw new RefusedError('not-permitted', 'This server does not send mail to other servers');
+  const domain = recipient.address.slice(recipient.address.lastIndexOf('@') + 1);
+  if (canonicalDomain(domain) === null && !ADDRESS_LITERAL.test(domain)) {
+    throw new RefusedError('no-such-recipient', 'There can be no such domain');
+  }
+  const handle = deps.queueHandle(organization);
+  if (!(await deps.store.hasRoom(handle, declaredOctets || 1))) {
+    throw new UnavailableError('disk-full', 'The queue of outgoing mail is full, try again later');
+  }
+  return [{ handle, folder: 'inbox', onward: [recipient] }];
+}
+
+/** RFC 5321 §4.1.3. */
+const ADDRESS_LITERAL = /^\[(?:IPv6:)?[0-9A-Fa-f.:]+\]$/i;
 
 /** A recipient that was not used of late costs most of a millisecond to verify, and a group has hundreds. */
 async function placementsOf(deps: RecipientDeps, mailboxes: readonly LocalMailbox[]): Promise<Placement[]> {
