@@ -9,10 +9,13 @@ import { canonicalAddress } from '../directory/address.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Organization, User } from '../directory/types.ts';
 import { ProtocolError, RefusedError } from '../errors.ts';
-import type { OrganizationId } from '../ids.ts';
+import { isMessageId, type MessageId, type OrganizationId } from '../ids.ts';
 import { IMPORT_USERS } from '../limits.ts';
+import type { ItemSummary } from '../outbound/organization-queue.ts';
 import type { Outbound } from '../outbound/outbound.ts';
+import { yieldingTo } from '../yielding.ts';
 import type { AdminRecord, AdminRequest } from './admin-socket.ts';
+import type { QueueDetail, QueueRecord } from './queue.ts';
 
 /** In the key-use journal. Whoever may open the socket or the data directory is one and the same: its owner. */
 const PRINCIPAL = 'administrator';
@@ -57,6 +60,9 @@ const account = z.strictObject({
   quotaOctets: z.int().positive().nullable().optional(),
   password: text.nullable(),
 });
+
+/** Ids of messages, or `all`. */
+const queued = z.strictObject({ ids: z.array(text).min(1) });
 
 const OPERATIONS = {
   'server status': operation(z.strictObject({}), () => [{ pid: process.pid }]),
@@ -183,6 +189,38 @@ const OPERATIONS = {
     directory.deleteAlias(args.address);
     return [];
   }),
+
+  'queue list': operation(inOrganization, async ({ directory }, args, outbound) => {
+    const organization = idOf(directory, args.organization) ?? null;
+    const records: QueueRecord[] = [];
+    const slice = yieldingTo();
+    for await (const { waitsFor, organization: owner, ...item } of outbound.items(organization)) {
+      records.push({ organization: owner, ...queueFields(item), waitsFor });
+      await slice.pause();
+    }
+    return records;
+  }),
+  'queue show': operation(z.strictObject({ id: text }), async (_, args, outbound) => {
+    await listed(outbound);
+    const { envelope, note, organization, ...item } = await outbound.detail(messageId(args.id), PRINCIPAL);
+    const detail: QueueDetail = {
+      organization,
+      ...queueFields(item),
+      sender: envelope.reversePath,
+      attempts: note.attempts,
+      recipients: envelope.recipients.map(({ address: recipient }, index) => {
+        const { state, attempts, reply } = note.recipients[index]!;
+        const { status = null, host = null } = reply ?? {};
+        const said =
+          reply === null ? null : [reply.code, reply.text].filter((part) => part !== null).join(' ');
+        return { address: recipient, state, attempts, status, host, reply: said };
+      }),
+    };
+    return [detail];
+  }),
+  'queue retry': operation(queued, (_, { ids }, outbound) => each(outbound, ids, (id) => outbound.retry(id))),
+  'queue hold': operation(queued, (_, { ids }, outbound) => each(outbound, ids, (id) => outbound.hold(id))),
+  'queue drop': operation(queued, (_, { ids }, outbound) => each(outbound, ids, (id) => outbound.drop(id))),
 } as const satisfies Record<string, Operation>;
 
 export type OperationName = keyof typeof OPERATIONS;
@@ -200,6 +238,48 @@ export async function administer(
     throw new ProtocolError('The server knows no such operation: it may be of another version.');
   }
   return await OPERATIONS[request.name as OperationName](accounts, request.args, outbound);
+}
+
+const messageId = (id: string): MessageId => {
+  if (!isMessageId(id))
+    throw new RefusedError('invalid', 'That is no id of a message: 32 hex digits are expected');
+  return id;
+};
+
+const queueFields = ({ id, state, sizeOctets, arrivedAt, nextAt }: ItemSummary) => ({
+  id,
+  state,
+  sizeOctets,
+  arrivedAt: arrivedAt.toISOString(),
+  // Before a queue was worked on, its index alone does not say.
+  nextAt: state === 'due' && nextAt.getTime() > 0 ? nextAt.toISOString() : null,
+});
+
+/** All messages there are; opens queues that are not open yet. */
+async function listed(outbound: Outbound): Promise<MessageId[]> {
+  const ids: MessageId[] = [];
+  for await (const { id } of outbound.items(null)) ids.push(id);
+  return ids;
+}
+
+/** With `all`, those that leave meanwhile are passed over. */
+async function each(
+  outbound: Outbound,
+  ids: readonly string[],
+  work: (id: MessageId) => Promise<void>,
+): Promise<readonly AdminRecord[]> {
+  const known = await listed(outbound);
+  let messages = 0;
+  for (const id of ids.includes('all') ? known : ids.map(messageId)) {
+    try {
+      await work(id);
+      messages++;
+    } catch (error) {
+      const isGone = error instanceof RefusedError && error.code === 'nonexistent';
+      if (!isGone || !ids.includes('all')) throw error;
+    }
+  }
+  return [{ messages }];
 }
 
 /** Row numbers stay within the directory. */

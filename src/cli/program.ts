@@ -21,6 +21,7 @@ import { groupCommands } from './group.ts';
 import { healthCommands } from './health.ts';
 import { helpOnCommand, overview } from './help.ts';
 import { orgCommands } from './org.ts';
+import { queueCommands } from './queue.ts';
 import { serveCommands } from './serve-command.ts';
 import type { Terminal } from './terminal.ts';
 import { userCommands } from './user.ts';
@@ -33,6 +34,7 @@ const COMMANDS: CommandTable = {
   ...userCommands,
   ...groupCommands,
   ...aliasCommands,
+  ...queueCommands,
   ...configCommands,
   ...fsckCommands,
   ...healthCommands,

@@ -55,6 +55,7 @@ export interface ItemSummary {
 
 /** A message that was opened for somebody to look at. */
 export interface ItemDetail extends ItemSummary {
+  readonly organization: OrganizationId;
   readonly envelope: OnwardEnvelope;
   readonly note: Note;
 }
@@ -146,7 +147,7 @@ export class OrganizationQueue {
     try {
       for await (const message of queue.messages()) if (message.id === id) break;
       const { envelope, note } = opened(await queue.open(id), item);
-      return { ...summary(item), envelope, note };
+      return { ...summary(item), organization: this.organization, envelope, note };
     } finally {
       queue.close();
     }
