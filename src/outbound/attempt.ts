@@ -86,6 +86,7 @@ export class Attempt {
     this.#note = { ...this.#note, attempts: this.#note.attempts + 1 };
     const ends = await Promise.allSettled(groups.map((group) => this.#send(group, message)));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    if (this.#attempted.isClosing()) return { nextAt: this.#parts.now(), destinations, isPutOff: false };
     await this.#expire();
     const isAllReported = await this.#report(message);
     return { nextAt: await this.#nextAt(isAllReported), destinations, isPutOff: false };
@@ -150,6 +151,8 @@ export class Attempt {
       });
     } catch (error) {
       if (!(error instanceof SessionError)) throw error;
+      // Broken off by us, who are to end: the next start begins with it.
+      if (this.#attempted.isClosing()) return;
       await this.#record(all(outcomeOf(error.reply)));
     }
   }
