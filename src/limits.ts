@@ -302,6 +302,11 @@ export const OUTBOUND_QUEUE_OCTETS = 10 * 1024 * MIB;
 /** One question to a DNS server. */
 export const DNS_TIMEOUT_MS = 5_000;
 
+/** RFC 3461 §4.4: an ENVID has at most 100 characters as it is sent, ... */
+export const DSN_ENVELOPE_ID_CHARACTERS = 100;
+/** ... and §4.2 an ORCPT at most 500. */
+export const DSN_RECIPIENT_CHARACTERS = 500;
+
 // --- IMAP sessions ---
 
 /** Octets of responses that are put together before they are written: fewer system calls, and bounded. */

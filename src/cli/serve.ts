@@ -241,7 +241,9 @@ function smtpParts(
     resolve: (address: string) => parts.directory.resolve(address),
     deliverHandle: parts.keyring.deliverHandle.bind(parts.keyring),
     store: parts.store,
-    ...(config.roles.includes('queue') ? { queueHandle: queueHandles(config, parts) } : {}),
+    ...(config.roles.includes('queue')
+      ? { queueHandle: queueHandles(config, parts), reporter: parts.outbound.reporter }
+      : {}),
   };
   const submission = {
     ...deps,

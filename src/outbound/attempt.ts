@@ -4,6 +4,8 @@
  */
 import { Gate } from '../delivery/gate.ts';
 import type { Notify, OnwardEnvelope, OnwardRecipient } from '../delivery/onward.ts';
+import type { ReportAction } from '../delivery/report.ts';
+import type { ReportedMessage, Reporter } from '../delivery/reporter.ts';
 import type { MailboxId, MessageId, OrganizationId } from '../ids.ts';
 import {
   DNS_QUESTIONS_AT_ONCE,
@@ -17,8 +19,6 @@ import type { Connections } from './connections.ts';
 import { dsnMailParameters, dsnRecipientParameters } from './dsn-parameters.ts';
 import { type Note, type RecipientState, withOutcomes, withReported } from './note.ts';
 import { outcomeOf, ownReply, type RecipientOutcome } from './reply.ts';
-import type { ReportAction } from './report.ts';
-import type { ReportedMessage, Reporter } from './reporter.ts';
 import type { Route, Router } from './route.ts';
 import { isDelayed, isExpired, nextAttempt, type Schedule } from './schedule.ts';
 

@@ -2,6 +2,8 @@
  * Outgoing mail of all organizations: opens their queues, begins with what is due as far as there is room, and stops
  * without losing anything.
  */
+
+import type { Reporter } from '../delivery/reporter.ts';
 import type { Directory } from '../directory/directory.ts';
 import { RefusedError } from '../errors.ts';
 import type { MessageId, OrganizationId } from '../ids.ts';
@@ -11,7 +13,6 @@ import type { OwnerHandle } from '../store/handles.ts';
 import type { MailStore } from '../store/types.ts';
 import type { Connections } from './connections.ts';
 import { type ItemDetail, type ItemSummary, OrganizationQueue, type QueueLog } from './organization-queue.ts';
-import type { Reporter } from './reporter.ts';
 import type { MailResolver } from './resolver.ts';
 import type { Router } from './route.ts';
 import type { Schedule } from './schedule.ts';
@@ -51,6 +52,11 @@ export class Outbound {
   constructor(deps: OutboundDeps) {
     this.#deps = deps;
     this.#now = deps.now ?? Date.now;
+  }
+
+  /** Tells senders what became of their mail. */
+  get reporter(): Reporter {
+    return this.#deps.reporter;
   }
 
   /** Opens the queues that are there, and from then on those of new organizations. */

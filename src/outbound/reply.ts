@@ -1,16 +1,8 @@
 /** What a remote server, or we in its stead, say of a recipient: RFC 5321 §4.2 codes and RFC 3463 status codes. */
+import type { RemoteReply } from '../delivery/report.ts';
 import { REMOTE_REPLY_CHARACTERS } from '../limits.ts';
 
-export interface RemoteReply {
-  /** Three digits; null when nobody answered. */
-  readonly code: number | null;
-  /** 'class.subject.detail'. */
-  readonly status: string;
-  /** One line. Sealed at rest, never logged: servers quote addresses. */
-  readonly text: string;
-  /** Name of the server that answered, or was asked; null: none was. */
-  readonly host: string | null;
-}
+export type { RemoteReply } from '../delivery/report.ts';
 
 /** `deferred`: to be tried again. `failed`: for good. */
 export interface RecipientOutcome {

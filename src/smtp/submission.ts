@@ -64,12 +64,11 @@ export function submissionPolicy(options: SubmissionOptions, deps: SubmissionDep
       // The null reverse-path is a disposition notification's (RFC 8098 §3); its From is looked at all the same.
       if (reversePath !== '' && !client.principal.owns(reversePath)) throw notYours('sender');
     },
-    recipient: (transaction, address) => {
+    recipient: (transaction, address, dsn) => {
       const { client, declaredOctets } = transaction;
       if (client.principal === null || deps.resolve(address).kind !== 'foreign')
         return localRecipient(deps, address, declaredOctets);
-      const recipient = { address, notify: null, originalRecipient: null };
-      return onwardRecipient(deps, client.principal.organization, recipient, declaredOctets);
+      return onwardRecipient(deps, client.principal.organization, { address, ...dsn }, declaredOctets);
     },
     submitter: ({ client }) => client.principal?.mailbox ?? null,
     rules: ({ client }, receivedAt) => ({

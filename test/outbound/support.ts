@@ -1,9 +1,9 @@
 /** What the tests of outgoing mail share: queues on a real store, real keys and a real directory; a DNS server; remote servers. */
 import assert from 'node:assert/strict';
+import { Reporter } from '../../src/delivery/reporter.ts';
 import { Connections } from '../../src/outbound/connections.ts';
 import type { QueuedItem } from '../../src/outbound/outbound.ts';
 import { Outbound } from '../../src/outbound/outbound.ts';
-import { Reporter } from '../../src/outbound/reporter.ts';
 import { MailResolver } from '../../src/outbound/resolver.ts';
 import { Router, type RouterOptions } from '../../src/outbound/route.ts';
 import type { Schedule } from '../../src/outbound/schedule.ts';
@@ -54,6 +54,8 @@ export class OutboundFixture {
   newOutbound(options: OutboundOptions = {}): Outbound {
     const { store, directory, deps } = this.smtp;
     const { keyring } = store;
+    const reporter = new Reporter({ ...deps, host: 'mx.demo.test' });
+    this.smtp.reporter = reporter;
     const resolver = new MailResolver({ servers: [this.dns.address], timeoutMs: 300 });
     const log = (level: string) => (fields: object, text: string) =>
       void this.smtp.logged.push({ level, fields, text });
@@ -77,7 +79,7 @@ export class OutboundFixture {
         total: options.total ?? 20,
         perDestination: options.perDestination ?? 5,
       }),
-      reporter: new Reporter({ ...deps, host: 'mx.demo.test' }),
+      reporter,
       schedule: { retryMs: [60_000], expiryMs: 5 * 86_400_000, delayReportMs: 4 * 3_600_000, ...options },
       log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
     });

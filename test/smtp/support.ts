@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { Deliverer } from '../../src/delivery/deliver.ts';
+import type { Reporter } from '../../src/delivery/reporter.ts';
 import { MemoryBudget } from '../../src/delivery/spool.ts';
 import { Accounts } from '../../src/directory/accounts.ts';
 import { Authenticator } from '../../src/directory/authenticator.ts';
@@ -40,6 +41,8 @@ export class SmtpFixture {
   now = (): Date => NOW;
   /** Whether users may send to the world. */
   hasQueue = false;
+  /** Who tells senders; null: nobody. */
+  reporter: Reporter | null = null;
   /** Quota of queues. */
   queueOctets: number | null = null;
   readonly #listeners: SmtpListener[] = [];
@@ -119,6 +122,7 @@ export class SmtpFixture {
       resolve: (address) => this.directory.resolve(address),
       deliverHandle: keyring.deliverHandle.bind(keyring),
       store,
+      ...(this.reporter === null ? {} : { reporter: this.reporter }),
       ...(this.hasQueue ? { queueHandle: (organization) => this.queueHandle(organization) } : {}),
       authenticate: async ({ username, password, remoteAddress }) => {
         const user = await authenticator.authenticate(username, password, remoteAddress);

@@ -3,11 +3,22 @@
  * RFC 6533's forms. What is said here goes to the sender alone, who knows the addresses.
  */
 import { randomUUID } from 'node:crypto';
-import { formatDate } from '../delivery/trace.ts';
-import type { RemoteReply } from './reply.ts';
+import { formatDate } from './trace.ts';
+
+/** What was said of a recipient: RFC 5321 §4.2 codes and RFC 3463 status codes. */
+export interface RemoteReply {
+  /** Three digits; null when nobody answered. */
+  readonly code: number | null;
+  /** 'class.subject.detail'. */
+  readonly status: string;
+  /** One line. Sealed at rest, never logged: servers quote addresses. */
+  readonly text: string;
+  /** Name of the server that answered, or was asked; null: none was. */
+  readonly host: string | null;
+}
 
 /** RFC 3464 §2.3.3. */
-export type ReportAction = 'failed' | 'delayed' | 'relayed' | 'delivered' | 'expanded';
+export type ReportAction = 'failed' | 'delayed' | 'relayed' | 'delivered';
 
 export interface ReportedRecipient {
   readonly address: string;
@@ -39,7 +50,6 @@ const SUBJECTS: Readonly<Record<ReportAction, string>> = {
   delayed: 'Your message is delayed',
   relayed: 'Your message was sent on',
   delivered: 'Your message was delivered',
-  expanded: 'Your message was delivered to a group',
 };
 
 const SENTENCES: Readonly<Record<ReportAction, string>> = {
@@ -47,7 +57,6 @@ const SENTENCES: Readonly<Record<ReportAction, string>> = {
   delayed: 'Your message could not be delivered yet. There is nothing that you need to do. It waits for:',
   relayed: 'Your message was handed to a server that does not report delivery. It was for:',
   delivered: 'Your message was delivered to:',
-  expanded: 'Your message was sent to the members of:',
 };
 
 /** The octets of the notification, piece by piece. */
@@ -119,14 +128,14 @@ function explanation({ action, recipients, host, retriesUntil }: Report): string
 function statusFields(report: Report): string[] {
   const { action, recipients, envelopeId, arrivedAt, host, at, retriesUntil } = report;
   const fields = [
-    ...(envelopeId === null ? [] : [`Original-Envelope-Id: ${envelopeId}`]),
+    ...(envelopeId === null ? [] : [`Original-Envelope-Id: ${asciiText(envelopeId)}`]),
     `Reporting-MTA: dns; ${host}`,
     `Arrival-Date: ${formatDate(arrivedAt)}`,
     '',
   ];
   for (const { address, originalRecipient, reply } of recipients) {
     if (originalRecipient !== null)
-      fields.push(`Original-Recipient: ${originalRecipient.replace(';', '; ')}`);
+      fields.push(`Original-Recipient: ${asciiText(originalRecipient).replace(';', '; ')}`);
     fields.push(`Final-Recipient: ${isAscii(address) ? 'rfc822' : 'utf-8'}; ${address}`);
     fields.push(`Action: ${action}`, `Status: ${statusOf(action, reply)}`);
     if (reply?.host != null) fields.push(`Remote-MTA: dns; ${reply.host}`);

@@ -3,14 +3,14 @@
  * else through the organization's queue, with the null reverse-path (RFC 3461 §6.1). Nobody is told of a notification.
  */
 import { randomUUID } from 'node:crypto';
-import type { Deliverer, Destination } from '../delivery/deliver.ts';
-import type { OnwardEnvelope } from '../delivery/onward.ts';
-import { localRecipient, onwardRecipient, type RecipientDeps } from '../delivery/recipients.ts';
-import { type MemoryBudget, Spool } from '../delivery/spool.ts';
 import { RefusedError } from '../errors.ts';
 import type { OrganizationId } from '../ids.ts';
 import { REPORT_RETURN_OCTETS } from '../limits.ts';
+import type { Deliverer, Destination } from './deliver.ts';
+import type { OnwardEnvelope } from './onward.ts';
+import { localRecipient, onwardRecipient, type RecipientDeps } from './recipients.ts';
 import { type ReportAction, type ReportedRecipient, reportOctets } from './report.ts';
+import { type MemoryBudget, Spool } from './spool.ts';
 
 export interface ReporterDeps extends RecipientDeps {
   readonly deliverer: Pick<Deliverer, 'deliver'>;
