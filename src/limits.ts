@@ -299,6 +299,10 @@ export const OUTBOUND_LEASE_MS = 5_000;
 export const REPORT_RETURN_OCTETS = MIB;
 /** Octets waiting in the queue of one organization (10 GiB): a smarthost may be away for a weekend. */
 export const OUTBOUND_QUEUE_OCTETS = 10 * 1024 * MIB;
+/** RFC 8301 §3.2 wants 2,048 bits; a longer key does not fit one string of a TXT record, and some verifiers fail on it. */
+export const DKIM_RSA_BITS = 2_048;
+/** DKIM keys of one domain: two that sign, two that wait, and the retired ones. */
+export const DKIM_KEYS_PER_DOMAIN = 20;
 /** One question to a DNS server. */
 export const DNS_TIMEOUT_MS = 5_000;
 

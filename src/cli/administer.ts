@@ -8,13 +8,14 @@ import type { AccountRequest, Accounts } from '../directory/accounts.ts';
 import { canonicalAddress } from '../directory/address.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Organization, User } from '../directory/types.ts';
-import { ProtocolError, RefusedError } from '../errors.ts';
+import { ProtocolError, RefusedError, UnavailableError } from '../errors.ts';
 import { isMessageId, type MessageId, type OrganizationId } from '../ids.ts';
 import { IMPORT_USERS } from '../limits.ts';
 import type { ItemSummary } from '../outbound/organization-queue.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import { yieldingTo } from '../yielding.ts';
 import type { AdminRecord, AdminRequest } from './admin-socket.ts';
+import { dkimRecord, dnsRecords, type PublishedServer, publishes } from './dns-records.ts';
 import type { QueueDetail, QueueRecord } from './queue.ts';
 
 /** In the key-use journal. Whoever may open the socket or the data directory is one and the same: its owner. */
@@ -26,10 +27,16 @@ export interface UserRecord extends Omit<User, 'id'> {
   readonly organization: OrganizationId;
 }
 
+/** What operations reach besides the directory. */
+export interface OutboundSide {
+  readonly outbound: Outbound;
+  readonly published: PublishedServer;
+}
+
 type Operation = (
   accounts: Accounts,
   args: unknown,
-  outbound: Outbound,
+  side: OutboundSide,
 ) => Promise<readonly AdminRecord[]> | readonly AdminRecord[];
 
 /** Binds an operation to the schema of its arguments. */
@@ -39,13 +46,13 @@ const operation =
     work: (
       accounts: Accounts,
       args: z.infer<S>,
-      outbound: Outbound,
+      side: OutboundSide,
     ) => Promise<readonly AdminRecord[]> | readonly AdminRecord[],
   ): Operation =>
-  (accounts, args, outbound) => {
+  (accounts, args, side) => {
     const parsed = schema.safeParse(args);
     if (!parsed.success) throw new ProtocolError('The arguments of the request are not as expected.');
-    return work(accounts, parsed.data, outbound);
+    return work(accounts, parsed.data, side);
   };
 
 const text = z.string();
@@ -99,8 +106,42 @@ const OPERATIONS = {
     if (domain === undefined) throw new RefusedError('nonexistent', 'There is no such domain');
     return [{ ...domain, users: directory.users({ domain: domain.name }).length }];
   }),
-  'domain remove': operation(name, ({ directory }, args) => {
-    directory.removeDomain(args.name);
+  'domain remove': operation(name, async (accounts, args) => {
+    await accounts.removeDomain(args.name, PRINCIPAL);
+    return [];
+  }),
+  'domain dns': operation(name, (accounts, args, { published }) =>
+    dnsRecords(accounts.domain(args.name).name, published, accounts.dkimKeys(args.name)),
+  ),
+
+  'dkim create': operation(
+    z.strictObject({ domain: text, algorithms: z.array(z.enum(['rsa', 'ed25519'])).min(1) }),
+    async (accounts, args) => {
+      const keys = await accounts.createDkimKeys(args.domain, args.algorithms, PRINCIPAL);
+      return keys.map(dkimRecord);
+    },
+  ),
+  'dkim activate': operation(
+    z.strictObject({ domain: text, isForced: z.boolean() }),
+    async (accounts, args, { outbound }) => {
+      const waiting = accounts.dkimKeys(args.domain).filter(({ state }) => state === 'waiting');
+      if (waiting.length === 0) throw new RefusedError('nonexistent', 'No DKIM key of the domain waits');
+      for (const key of args.isForced ? [] : waiting) {
+        const { name: record } = dkimRecord(key);
+        const texts = await outbound.texts(record);
+        if (texts === null) throw new UnavailableError('timeout', 'The DNS does not answer');
+        if (!texts.some((found) => publishes(found, key)))
+          throw new RefusedError('cannot', `The DNS does not have the record ${record} yet`);
+      }
+      await accounts.activateDkimKeys(args.domain);
+      return [{ keys: waiting.length }];
+    },
+  ),
+  'dkim list': operation(z.strictObject({ domain: text.nullable() }), (accounts, args) =>
+    accounts.dkimKeys(args.domain).map(dkimRecord),
+  ),
+  'dkim remove': operation(z.strictObject({ domain: text, selector: text }), async (accounts, args) => {
+    await accounts.removeDkimKey(args.domain, args.selector, PRINCIPAL);
     return [];
   }),
 
@@ -190,7 +231,7 @@ const OPERATIONS = {
     return [];
   }),
 
-  'queue list': operation(inOrganization, async ({ directory }, args, outbound) => {
+  'queue list': operation(inOrganization, async ({ directory }, args, { outbound }) => {
     const organization = idOf(directory, args.organization) ?? null;
     const records: QueueRecord[] = [];
     const slice = yieldingTo();
@@ -200,7 +241,7 @@ const OPERATIONS = {
     }
     return records;
   }),
-  'queue show': operation(z.strictObject({ id: text }), async (_, args, outbound) => {
+  'queue show': operation(z.strictObject({ id: text }), async (_, args, { outbound }) => {
     await listed(outbound);
     const { envelope, note, organization, ...item } = await outbound.detail(messageId(args.id), PRINCIPAL);
     const detail: QueueDetail = {
@@ -218,9 +259,15 @@ const OPERATIONS = {
     };
     return [detail];
   }),
-  'queue retry': operation(queued, (_, { ids }, outbound) => each(outbound, ids, (id) => outbound.retry(id))),
-  'queue hold': operation(queued, (_, { ids }, outbound) => each(outbound, ids, (id) => outbound.hold(id))),
-  'queue drop': operation(queued, (_, { ids }, outbound) => each(outbound, ids, (id) => outbound.drop(id))),
+  'queue retry': operation(queued, (_, { ids }, { outbound }) =>
+    each(outbound, ids, (id) => outbound.retry(id)),
+  ),
+  'queue hold': operation(queued, (_, { ids }, { outbound }) =>
+    each(outbound, ids, (id) => outbound.hold(id)),
+  ),
+  'queue drop': operation(queued, (_, { ids }, { outbound }) =>
+    each(outbound, ids, (id) => outbound.drop(id)),
+  ),
 } as const satisfies Record<string, Operation>;
 
 export type OperationName = keyof typeof OPERATIONS;
@@ -232,12 +279,12 @@ export type OperationName = keyof typeof OPERATIONS;
 export async function administer(
   accounts: Accounts,
   request: AdminRequest,
-  outbound: Outbound,
+  side: OutboundSide,
 ): Promise<readonly AdminRecord[]> {
   if (!Object.hasOwn(OPERATIONS, request.name)) {
     throw new ProtocolError('The server knows no such operation: it may be of another version.');
   }
-  return await OPERATIONS[request.name as OperationName](accounts, request.args, outbound);
+  return await OPERATIONS[request.name as OperationName](accounts, request.args, side);
 }
 
 const messageId = (id: string): MessageId => {

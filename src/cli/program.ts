@@ -15,6 +15,7 @@ import {
 } from './command.ts';
 import { configCommands } from './config-check.ts';
 import { demoCommands } from './demo.ts';
+import { dkimCommands } from './dkim.ts';
 import { domainCommands } from './domain.ts';
 import { fsckCommands } from './fsck.ts';
 import { groupCommands } from './group.ts';
@@ -31,6 +32,7 @@ const COMMANDS: CommandTable = {
   ...demoCommands,
   ...orgCommands,
   ...domainCommands,
+  ...dkimCommands,
   ...userCommands,
   ...groupCommands,
   ...aliasCommands,

@@ -28,6 +28,7 @@ import { spoolDirectory } from '../store/embedded/layout.ts';
 import { Certificate } from '../tls/certificate.ts';
 import { adminSocketPath, startAdminSocket } from './admin-socket.ts';
 import { administer } from './administer.ts';
+import type { PublishedServer } from './dns-records.ts';
 import { openKeyService } from './key-service.ts';
 import { openOutbound, queueHandles } from './outbound-parts.ts';
 
@@ -45,6 +46,7 @@ export interface Parts {
   readonly store: EmbeddedStore;
   /** Mail for other servers; sends nothing until it is started. */
   readonly outbound: Outbound;
+  readonly published: PublishedServer;
   /** Of the listeners, as far as they listen. */
   readonly ports: Partial<Record<ListenerName, number>>;
   close(): Promise<void>;
@@ -91,7 +93,8 @@ export async function openParts(config: Config, { log, fatal }: ServeOptions): P
     const ports: Parts['ports'] = {};
     const outbound = openOutbound(config, { directory, keyring, store, log, mxPort: () => ports.mx });
     closing.add(() => outbound.close(0));
-    return { keyring, directory, accounts, store, outbound, ports, close: () => closing.run() };
+    const published = publishedServer(config);
+    return { keyring, directory, accounts, store, outbound, published, ports, close: () => closing.run() };
   } catch (error) {
     await closing.run();
     throw error;
@@ -111,7 +114,7 @@ export async function serve(config: Config, options: ServeOptions): Promise<Serv
     closing.add(() => finishing.stop());
     const admin = await startAdminSocket(
       adminSocketPath(config.dataDirectory),
-      (request) => administer(parts.accounts, request, parts.outbound),
+      (request) => administer(parts.accounts, request, parts),
       { onBug: (error) => log.error({ err: error }, 'an administrative request failed') },
     );
     closing.add(() => admin.close());
@@ -197,6 +200,19 @@ async function listen(
   // Last: mail that was waiting may already be answered.
   if (config.roles.includes('queue')) await outbound.start();
   return ports;
+}
+
+/** Where the DNS should say that we are: by the configuration, whether or not we listen now. */
+function publishedServer(config: Config): PublishedServer {
+  const { imapHost, imapPort, smtpHost, smtpPort } = config.autoconfig;
+  const { imaps, submissions } = config.listeners;
+  const at = (host: string | null, port: number | null, listener: typeof imaps) =>
+    listener === false ? null : { host: host ?? config.hostname, port: port ?? listener.port };
+  return {
+    hostname: config.hostname,
+    imaps: at(imapHost, imapPort, imaps),
+    submissions: at(smtpHost, smtpPort, submissions),
+  };
 }
 
 /** What autoconfig and autodiscover tell; null where clients have nothing to connect to. */

@@ -6,12 +6,14 @@
 import { availableParallelism } from 'node:os';
 import { IntegrityError, RefusedError } from '../errors.ts';
 import type { OrganizationId } from '../ids.ts';
+import type { DkimAlgorithm, DkimKeyRow } from '../keys/key-store.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { LOGIN_HASHES_AT_ONCE, MAILBOXES_CREATED_AT_ONCE } from '../limits.ts';
 import type { MailStore } from '../store/types.ts';
+import { canonicalDomain } from './address.ts';
 import type { Directory } from './directory.ts';
 import { hashPassword } from './password.ts';
-import type { Organization, User } from './types.ts';
+import type { Domain, Organization, User } from './types.ts';
 
 export interface AccountRequest {
   readonly address: string;
@@ -33,6 +35,10 @@ export interface AccountParts {
     | 'removeMailboxKeys'
     | 'ownerHandle'
     | 'lock'
+    | 'createDkimKeys'
+    | 'dkimKeys'
+    | 'activateDkimKeys'
+    | 'removeDkimKeys'
   >;
   readonly store: Pick<MailStore, 'createMailbox' | 'removeMailbox'>;
   /** Of users that are made without one of their own; null: no limit. */
@@ -146,6 +152,49 @@ export class Accounts {
       const creating = this.directory.users({ state: 'creating' });
       return [...failures, ...(await this.#complete(creating, principal, signal))];
     });
+  }
+
+  /** With its DKIM keys. @throws RefusedError 'nonexistent', 'in-use' while it has addresses. */
+  removeDomain(name: string, principal: string): Promise<void> {
+    return this.#change(async () => {
+      const { name: domain } = this.domain(name);
+      this.directory.removeDomain(domain);
+      await this.#keyring.removeDkimKeys(domain, null, principal);
+    });
+  }
+
+  /** @throws RefusedError 'nonexistent'. */
+  domain(name: string): Domain {
+    const canonical = canonicalDomain(name);
+    const domain = this.directory.domains().find((known) => known.name === canonical);
+    if (domain === undefined) throw new RefusedError('nonexistent', 'There is no such domain');
+    return domain;
+  }
+
+  /** Keys that sign nothing yet. @throws RefusedError 'nonexistent', 'too-many', 'key-denied'; UnavailableError. */
+  createDkimKeys(
+    name: string,
+    algorithms: readonly DkimAlgorithm[],
+    principal: string,
+  ): Promise<readonly DkimKeyRow[]> {
+    const { organization, name: domain } = this.domain(name);
+    return this.#keyring.createDkimKeys(organization, domain, algorithms, principal);
+  }
+
+  /** Of one domain, or of all. @throws RefusedError 'nonexistent'. */
+  dkimKeys(name: string | null): readonly DkimKeyRow[] {
+    return name === null ? this.#keyring.dkimKeys() : this.#keyring.dkimKeys(this.domain(name).name);
+  }
+
+  /** The keys that wait sign from now on, those that signed are retired. @throws RefusedError 'nonexistent'. */
+  activateDkimKeys(name: string): Promise<void> {
+    return this.#keyring.activateDkimKeys(this.domain(name).name);
+  }
+
+  /** @throws RefusedError 'nonexistent'. */
+  async removeDkimKey(name: string, selector: string, principal: string): Promise<void> {
+    const removed = await this.#keyring.removeDkimKeys(this.domain(name).name, selector, principal);
+    if (removed === 0) throw new RefusedError('nonexistent', 'The domain has no such DKIM key');
   }
 
   /** Resolves when no change is under way. */

@@ -11,8 +11,8 @@ export type EncryptionContext = Readonly<Record<string, string>>;
 
 /** What a mailbox is for: `mailbox`, a user's; `queue`, an organization's outgoing mail. */
 export type MailboxPurpose = 'mailbox' | 'queue';
-/** Of a mailbox: its identity seed. `directory`: an organization's statement signing key. */
-export type KeyPurpose = MailboxPurpose | 'directory';
+/** Of a mailbox: its identity seed. `directory`: an organization's statement signing key. `dkim`: a domain's. */
+export type KeyPurpose = MailboxPurpose | 'directory' | 'dkim';
 
 export interface ContextOptions {
   /** Name of the pair that names the organization; WorkMail's is `aws:workmail:arn`. */

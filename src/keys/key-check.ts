@@ -3,7 +3,7 @@ import { LetterlockError } from '../errors.ts';
 import { OBJECT_OVERHEAD_OCTETS } from '../seal/object.ts';
 import { isContextOf, type KeySubject, mailboxPurpose } from './context.ts';
 import type { KeyStore, MailboxKeyRow, OrganizationKeyRow, WrappedKey } from './key-store.ts';
-import { directoryPlace, mailboxPlace } from './key-use.ts';
+import { directoryPlace, dkimPlace, mailboxPlace } from './key-use.ts';
 import { INDEX_KEY_OCTETS } from './opened-keys.ts';
 import type { VerifiedRecipients } from './verified-recipients.ts';
 
@@ -31,6 +31,16 @@ export function* checkKeys(store: KeyStore, recipients: VerifiedRecipients): Gen
     if (currentEpoch === null) yield { ...found, sentence: 'The mailbox has no current key.' };
     else if (currentEpoch !== highestEpoch) {
       yield { ...found, sentence: 'The current key is not that of the highest epoch.' };
+    }
+  }
+  for (const { organization, domain, selector, secret } of store.dkimKeys()) {
+    for (const sentence of wrappedProblems(secret, dkimPlace(organization))) {
+      yield {
+        organization,
+        mailbox: null,
+        epoch: null,
+        sentence: `DKIM key ${selector} of ${domain}: ${sentence}`,
+      };
     }
   }
   for (const row of store.allKeys()) {

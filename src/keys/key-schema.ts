@@ -33,6 +33,20 @@ const MIGRATIONS: readonly string[] = [
      PRIMARY KEY (mailbox, epoch)
    ) STRICT;
    CREATE UNIQUE INDEX mailbox_key_current ON mailbox_key (mailbox) WHERE state = 'current';`,
+  `CREATE TABLE dkim_key (
+     domain       TEXT NOT NULL,
+     selector     TEXT NOT NULL,
+     organization TEXT NOT NULL REFERENCES organization_key,
+     algorithm    TEXT NOT NULL CHECK (algorithm IN ('rsa', 'ed25519')),
+     public_key   BLOB NOT NULL,
+     key_id       TEXT NOT NULL,
+     context      TEXT NOT NULL,
+     wrapped      BLOB NOT NULL,
+     state        TEXT NOT NULL CHECK (state IN ('waiting', 'active', 'retired')),
+     created_at   INTEGER NOT NULL,
+     PRIMARY KEY (domain, selector)
+   ) STRICT;
+   CREATE INDEX dkim_key_organization ON dkim_key (organization);`,
 ];
 
 /** What durability and secrecy rest on. */

@@ -36,6 +36,14 @@ export const directoryPlace = (organization: OrganizationId): KeyPlace => ({
   purpose: 'directory',
 });
 
+/** Of all domains of the organization: the public half says which key it is. */
+export const dkimPlace = (organization: OrganizationId): KeyPlace => ({
+  organization,
+  mailbox: null,
+  epoch: null,
+  purpose: 'dkim',
+});
+
 /** All methods throw as KeyService and UseJournal.intent do. */
 export class KeyUse {
   readonly service: KeyService;

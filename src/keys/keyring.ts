@@ -14,9 +14,10 @@ import type { RecipientType } from '../seal/recipient.ts';
 import type { DeliverHandle, OwnerHandle } from '../store/handles.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { type ContextOptions, type MailboxPurpose, mailboxPurpose } from './context.ts';
+import { DkimKeys, type DkimSigner } from './dkim-keys.ts';
 import type { KeyUser } from './journal-record.ts';
 import { checkKeys, type KeyProblem } from './key-check.ts';
-import { KeyStore } from './key-store.ts';
+import { type DkimAlgorithm, type DkimKeyRow, KeyStore } from './key-store.ts';
 import { KeyUse } from './key-use.ts';
 import { LeaseKeeper, type LeaseTimes } from './lease-keeper.ts';
 import { Owner, type OwnerParts } from './owner.ts';
@@ -75,6 +76,7 @@ export class Keyring {
   readonly #parts: OwnerParts;
   readonly #provisioning: Provisioning;
   readonly #recipients: VerifiedRecipients;
+  readonly #dkim: DkimKeys;
   /** Changes to the key store are made one after the other: each takes several steps, with awaits between them. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
@@ -113,6 +115,8 @@ export class Keyring {
       absoluteMs: Math.min(times?.absoluteMs ?? LEASE_ABSOLUTE_MS, LEASE_ABSOLUTE_MS),
     });
     this.#parts = { store, keyUse, keeper, journal };
+    const absoluteMs = Math.min(times?.absoluteMs ?? LEASE_ABSOLUTE_MS, LEASE_ABSOLUTE_MS);
+    this.#dkim = new DkimKeys({ store, keyUse, journal, clock, absoluteMs });
     this.#provisioning = { store, keyUse, recipientType: options.recipientType, now: () => clock.now() };
     this.#recipients = new VerifiedRecipients(store, options.secondPin);
   }
@@ -238,6 +242,65 @@ export class Keyring {
     this.#parts.keeper.forget(mailbox);
   }
 
+  /**
+   * New DKIM keys of a domain, which wait until `activateDkimKeys`.
+   * @throws RefusedError 'too-many', 'key-denied'; UnavailableError; IntegrityError.
+   */
+  createDkimKeys(
+    organization: OrganizationId,
+    domain: string,
+    algorithms: readonly DkimAlgorithm[],
+    principal: string,
+  ): Promise<readonly DkimKeyRow[]> {
+    const user = administration(principal, 'create DKIM key');
+    return this.#change(() => this.#dkim.create(organization, domain, algorithms, user));
+  }
+
+  /** Of one domain, or of all. */
+  dkimKeys(domain?: string): readonly DkimKeyRow[] {
+    return this.#parts.store.dkimKeys(domain);
+  }
+
+  activateDkimKeys(domain: string): Promise<void> {
+    return this.#change(async () => {
+      this.#parts.store.activateDkimKeys(domain);
+      this.#dkim.forget(null);
+    });
+  }
+
+  /** One key, or all of the domain. @returns how many there were. */
+  removeDkimKeys(domain: string, selector: string | null, principal: string): Promise<number> {
+    return this.#change(async () => {
+      const { store, keyUse } = this.#parts;
+      const rows = store.dkimKeys(domain).filter((row) => selector === null || row.selector === selector);
+      const [first] = rows;
+      if (first === undefined) return 0;
+      const place = {
+        organization: first.organization,
+        mailbox: null,
+        epoch: null,
+        purpose: 'dkim',
+      } as const;
+      const key = { ...place, keyId: first.secret.keyId };
+      await keyUse.recorded(key, administration(principal, 'remove DKIM key'), 'remove', async () => {
+        store.removeDkimKeys(domain, selector);
+        this.#dkim.forget(null);
+        return { requestId: null };
+      });
+      return rows.length;
+    });
+  }
+
+  /** The opened keys that mail of the domain is signed with now. @throws as a lease does. */
+  dkimSigners(organization: OrganizationId, domain: string, user: KeyUser): Promise<readonly DkimSigner[]> {
+    return this.#dkim.signers(organization, domain, user);
+  }
+
+  /** Lets go of opened DKIM keys of an organization. */
+  forgetDkimKeys(organization: OrganizationId): void {
+    this.#dkim.forget(organization);
+  }
+
   hasMailboxKeys(mailbox: MailboxId): boolean {
     return this.#parts.store.hasCurrentKey(mailbox);
   }
@@ -252,6 +315,7 @@ export class Keyring {
     const { store, keeper, journal } = this.#parts;
     await this.#lastChange;
     keeper.forgetAll();
+    this.#dkim.forget(null);
     await journal.close();
     store.close();
   }

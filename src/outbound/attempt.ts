@@ -6,16 +6,22 @@ import { Gate } from '../delivery/gate.ts';
 import type { Notify, OnwardEnvelope, OnwardRecipient } from '../delivery/onward.ts';
 import type { ReportAction } from '../delivery/report.ts';
 import type { ReportedMessage, Reporter } from '../delivery/reporter.ts';
+import { canonicalDomain } from '../directory/address.ts';
+import { RefusedError } from '../errors.ts';
 import type { MailboxId, MessageId, OrganizationId } from '../ids.ts';
+import type { DkimSigner } from '../keys/dkim-keys.ts';
 import {
   DNS_QUESTIONS_AT_ONCE,
   OUTBOUND_BUSY_MS,
   OUTBOUND_REPAIR_MS,
   SMTP_OUT_RECIPIENTS,
 } from '../limits.ts';
+import { authorsOf } from '../message/from-field.ts';
+import { fieldValues } from '../message/header.ts';
 import type { StoredMessage } from '../store/types.ts';
 import { SessionError, type Transaction } from './client.ts';
 import type { Connections } from './connections.ts';
+import { bodyHashOf, signatureFields } from './dkim.ts';
 import { dsnMailParameters, dsnRecipientParameters } from './dsn-parameters.ts';
 import { type Note, type RecipientState, withOutcomes, withReported } from './note.ts';
 import { outcomeOf, ownReply, type RecipientOutcome } from './reply.ts';
@@ -26,6 +32,8 @@ export interface AttemptParts {
   readonly router: Pick<Router, 'route'>;
   readonly connections: Pick<Connections, 'use' | 'isFull'>;
   readonly reporter: Pick<Reporter, 'report'>;
+  /** Keys that sign for the author's domain; none: it is not signed. @throws as a lease does. */
+  readonly signers: (organization: OrganizationId, author: string) => Promise<readonly DkimSigner[]>;
   readonly schedule: Schedule;
   readonly now: () => number;
   /** Lets go of the queue's keys. */
@@ -67,6 +75,8 @@ export class Attempt {
   readonly #attempted: AttemptedMessage;
   #note: Note;
   #writing: Promise<void> = Promise.resolve();
+  /** Fields in front of the message. */
+  #signatures: Buffer = Buffer.alloc(0);
 
   constructor(parts: AttemptParts, attempted: AttemptedMessage) {
     this.#parts = parts;
@@ -83,6 +93,7 @@ export class Attempt {
       return { nextAt: this.#parts.now() + OUTBOUND_BUSY_MS, destinations: [only], isPutOff: true };
     }
     const message = await this.#sendable();
+    this.#signatures = await this.#sign(message);
     this.#note = { ...this.#note, attempts: this.#note.attempts + 1 };
     const ends = await Promise.allSettled(groups.map((group) => this.#send(group, message)));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
@@ -135,6 +146,27 @@ export class Attempt {
     };
   }
 
+  /** One pass over the body, before the one that sends it. */
+  async #sign(message: ReportedMessage): Promise<Buffer> {
+    const domain = authorDomain(message.header);
+    const signers = domain === null ? [] : await this.#parts.signers(this.#attempted.organization, domain);
+    if (signers.length === 0) return Buffer.alloc(0);
+    const { message: stored } = this.#attempted;
+    const body = stored.octets(stored.sizeOctets - message.sizeOctets + message.header.length);
+    const fields = signatureFields(
+      message.header,
+      await bodyHashOf(body),
+      signers,
+      new Date(this.#parts.now()),
+    );
+    return Buffer.from(fields, 'latin1');
+  }
+
+  async *#signed(message: ReportedMessage): AsyncGenerator<Buffer> {
+    if (this.#signatures.length > 0) yield this.#signatures;
+    yield* message.octets();
+  }
+
   async #send({ route, recipients }: Group, message: ReportedMessage): Promise<void> {
     const all = (outcome: RecipientOutcome) => new Map(recipients.map((index) => [index, outcome]));
     if (route.kind === 'none') return this.#record(all(outcomeOf(route.reply)));
@@ -173,8 +205,8 @@ export class Attempt {
       })),
       parameters: dsnMailParameters(envelope),
       needsUtf8,
-      sizeOctets: message.sizeOctets,
-      octets: message.octets,
+      sizeOctets: this.#signatures.length + message.sizeOctets,
+      octets: () => this.#signed(message),
     };
   }
 
@@ -285,6 +317,20 @@ export class Attempt {
     const fields = { organization, message: id, received: envelope.id, ...counts };
     const reasons = statuses.size === 0 ? {} : { statuses: [...statuses] };
     this.#parts.log.info({ ...fields, ...reasons }, 'message sent on');
+  }
+}
+
+/** Of the one author; null where there is not exactly one From field, or several authors. */
+function authorDomain(header: Buffer): string | null {
+  const [from, ...others] = fieldValues(header, 'from');
+  if (from === undefined || others.length > 0) return null;
+  try {
+    const [author, ...more] = authorsOf(from);
+    if (author === undefined || more.length > 0) return null;
+    return canonicalDomain(Buffer.from(author.slice(author.lastIndexOf('@') + 1), 'latin1').toString('utf8'));
+  } catch (error) {
+    if (error instanceof RefusedError) return null;
+    throw error;
   }
 }
 

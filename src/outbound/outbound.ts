@@ -7,6 +7,7 @@ import type { Reporter } from '../delivery/reporter.ts';
 import type { Directory } from '../directory/directory.ts';
 import { RefusedError } from '../errors.ts';
 import type { MessageId, OrganizationId } from '../ids.ts';
+import type { DkimSigner } from '../keys/dkim-keys.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { OUTBOUND_LOOK_MS, OUTBOUND_MESSAGES } from '../limits.ts';
 import type { OwnerHandle } from '../store/handles.ts';
@@ -19,9 +20,9 @@ import type { Schedule } from './schedule.ts';
 
 export interface OutboundDeps {
   readonly store: Pick<MailStore, 'openQueue'>;
-  readonly keyring: Pick<Keyring, 'ownerHandle' | 'lock'>;
-  readonly directory: Pick<Directory, 'organizations' | 'queueMailbox'>;
-  readonly resolver: Pick<MailResolver, 'cancel'>;
+  readonly keyring: Pick<Keyring, 'ownerHandle' | 'lock' | 'dkimSigners' | 'forgetDkimKeys'>;
+  readonly directory: Pick<Directory, 'organizations' | 'organizationOfDomain' | 'queueMailbox'>;
+  readonly resolver: Pick<MailResolver, 'cancel' | 'texts'>;
   readonly router: Router;
   readonly connections: Connections;
   readonly reporter: Reporter;
@@ -83,6 +84,12 @@ export class Outbound {
 
   // --- For administrators ---
 
+  /** What the DNS has. @returns null when it does not answer. */
+  async texts(name: string): Promise<readonly string[] | null> {
+    const answer = await this.#deps.resolver.texts(name);
+    return answer.kind === 'found' ? answer.value : answer.kind === 'absent' ? [] : null;
+  }
+
   async *items(organization: OrganizationId | null): AsyncGenerator<QueuedItem> {
     await this.#openQueues();
     for (const [id, queue] of this.#queues) {
@@ -129,7 +136,11 @@ export class Outbound {
       const queue = new OrganizationQueue(id, owner, {
         ...{ store, router, connections, reporter, schedule, log },
         now: this.#now,
-        lock: (mailbox) => keyring.lock(mailbox),
+        signers: (organization, author) => this.#signers(organization, author),
+        lock: (mailbox) => {
+          keyring.lock(mailbox);
+          keyring.forgetDkimKeys(id);
+        },
         wake: () => this.#wake(),
       });
       this.#queues.set(id, queue);
@@ -146,6 +157,17 @@ export class Outbound {
       this.#queues.delete(id);
       await queue.close();
     }
+  }
+
+  /** Of the author's domain, or of one above it: RFC 7489 §3.1.1 takes either for the author's. */
+  async #signers(organization: OrganizationId, author: string): Promise<readonly DkimSigner[]> {
+    const user = { principal: PRINCIPAL, protocol: 'queue', address: '', reason: 'sign mail' };
+    for (let domain = author; domain.includes('.'); domain = domain.slice(domain.indexOf('.') + 1)) {
+      if (this.#deps.directory.organizationOfDomain(domain) !== organization) continue;
+      const signers = await this.#deps.keyring.dkimSigners(organization, domain, user);
+      if (signers.length > 0) return signers;
+    }
+    return [];
   }
 
   /** @returns null while the organization has no queue, or none whose keys can be trusted. */

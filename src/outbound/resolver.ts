@@ -60,6 +60,14 @@ export class MailResolver {
     return answers.find(({ kind }) => kind === 'unknown') ?? answers[0]!;
   }
 
+  /** TXT records, the strings of each put together. */
+  async texts(name: string): Promise<Answer<readonly string[]>> {
+    const answer = await asked(() => this.#resolver.resolveTxt(name));
+    return answer.kind === 'found'
+      ? { kind: 'found', value: answer.value.map((parts) => parts.join('')) }
+      : answer;
+  }
+
   /** Ends questions that are under way: they count as not answered. */
   cancel(): void {
     this.#resolver.cancel();

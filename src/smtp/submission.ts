@@ -9,6 +9,7 @@ import { formatDate } from '../delivery/trace.ts';
 import { ProtocolError, RefusedError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import { SMTP_AUTH_LINE_OCTETS } from '../limits.ts';
+import { authorsOf } from '../message/from-field.ts';
 import { fieldValue } from '../message/header.ts';
 import { inNetworks } from '../networks.ts';
 import {
@@ -19,7 +20,6 @@ import {
   type SmtpPolicy,
   startEdge,
 } from './edge.ts';
-import { authorsOf } from './from-field.ts';
 
 export interface SubmissionOptions extends Omit<EdgeOptions, 'commandOctets'> {
   /** CIDR ranges whose clients may authenticate without TLS: a proxy that terminates it. Default none. */
