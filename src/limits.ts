@@ -299,6 +299,14 @@ export const OUTBOUND_LEASE_MS = 5_000;
 export const REPORT_RETURN_OCTETS = MIB;
 /** Octets waiting in the queue of one organization (10 GiB): a smarthost may be away for a weekend. */
 export const OUTBOUND_QUEUE_OCTETS = 10 * 1024 * MIB;
+/** Recipients elsewhere of one user in an hour, and in a day: a newsletter of a club, not a spammer's night. */
+export const SENDING_USER_HOUR = 1_000;
+export const SENDING_USER_DAY = 5_000;
+/** The same of an organization. */
+export const SENDING_ORGANIZATION_HOUR = 20_000;
+export const SENDING_ORGANIZATION_DAY = 100_000;
+/** Counters kept, some 150 octets each: two of each user and organization that sent of late. */
+export const SENDING_COUNTERS = 100_000;
 /** RFC 8301 §3.2 wants 2,048 bits; a longer key does not fit one string of a TXT record, and some verifiers fail on it. */
 export const DKIM_RSA_BITS = 2_048;
 /** DKIM keys of one domain: two that sign, two that wait, and the retired ones. */

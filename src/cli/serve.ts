@@ -18,6 +18,7 @@ import { Keyring } from '../keys/keyring.ts';
 import { ACCOUNT_RETRY_MS } from '../limits.ts';
 import { inNetworks } from '../networks.ts';
 import type { Outbound } from '../outbound/outbound.ts';
+import { SendingLimits } from '../outbound/sending-limits.ts';
 import type { SmtpListener } from '../smtp/edge.ts';
 import { startLmtp } from '../smtp/lmtp.ts';
 import { startMx } from '../smtp/mx.ts';
@@ -261,8 +262,10 @@ function smtpParts(
       ? { queueHandle: queueHandles(config, parts), reporter: parts.outbound.reporter }
       : {}),
   };
+  const limits = new SendingLimits(config.outbound.recipients);
   const submission = {
     ...deps,
+    countRecipient: limits.take.bind(limits),
     authenticate: async ({
       username,
       password,

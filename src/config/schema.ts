@@ -29,6 +29,10 @@ import {
   OUTBOUND_EXPIRY_MS,
   OUTBOUND_QUEUE_OCTETS,
   OUTBOUND_RETRY_MS,
+  SENDING_ORGANIZATION_DAY,
+  SENDING_ORGANIZATION_HOUR,
+  SENDING_USER_DAY,
+  SENDING_USER_HOUR,
   SHUTDOWN_MS,
   SMTP_CONNECTIONS,
   SMTP_CONNECTIONS_PER_ADDRESS,
@@ -159,6 +163,13 @@ export const settingsSchema = z.strictObject({
     /** Empty: the system's. */
     dnsServers: z.array(dnsServer).default([]),
     dnsTimeoutSeconds: seconds(DNS_TIMEOUT_MS, 1, 60),
+    /** Recipients elsewhere; null: no bound. */
+    recipients: section({
+      userPerHour: count.nullable().default(SENDING_USER_HOUR),
+      userPerDay: count.nullable().default(SENDING_USER_DAY),
+      organizationPerHour: count.nullable().default(SENDING_ORGANIZATION_HOUR),
+      organizationPerDay: count.nullable().default(SENDING_ORGANIZATION_DAY),
+    }),
     routes: z
       .array(
         z.strictObject({

@@ -18,6 +18,8 @@ export interface OnwardRecipient {
   readonly notify: readonly Notify[] | null;
   /** RFC 3461 §4.2, `addr-type;address` with xtext decoded; null: none was given. */
   readonly originalRecipient: string | null;
+  /** The group whose member it is: its sender is told of the group, never of the member. null: it is told of itself. */
+  readonly reportedAs: string | null;
 }
 
 /** What is the same for all recipients. */
@@ -58,6 +60,7 @@ const schema = z.strictObject({
       address: z.string(),
       notify: z.array(z.enum(NOTIFY)).nullable(),
       originalRecipient: z.string().nullable(),
+      reportedAs: z.string().nullable(),
     }),
   ),
 });

@@ -1,7 +1,7 @@
 /** Who receives here: from an address of the envelope to mailboxes that can be delivered to. Needs no secret. */
 
 import { canonicalDomain } from '../directory/address.ts';
-import type { LocalMailbox, Resolution } from '../directory/types.ts';
+import type { LocalMailbox, OutsideMembers, Resolution } from '../directory/types.ts';
 import { RefusedError, UnavailableError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import type { DeliverHandle } from '../store/handles.ts';
@@ -34,7 +34,8 @@ export async function localRecipient(
   deps: RecipientDeps,
   address: string,
   declaredOctets: number | null,
-): Promise<readonly Placement[]> {
+  dsn: Pick<OnwardRecipient, 'notify' | 'originalRecipient'> = NOTHING_ASKED,
+): Promise<readonly Destination[]> {
   const resolution = deps.resolve(address);
   switch (resolution.kind) {
     case 'foreign':
@@ -46,7 +47,10 @@ export async function localRecipient(
     case 'pending':
       throw new UnavailableError('busy', 'The recipient is being set up, try again later');
     case 'local': {
-      const placements = await placementsOf(deps, resolution.mailboxes);
+      const { mailboxes, outside } = resolution;
+      const local = await placementsOf(deps, mailboxes);
+      const placements =
+        outside === undefined ? local : [...local, ...(await outsideOf(deps, address, outside, dsn))];
       // RFC 1870 §3: a size of 0 says nothing.
       if (!(await hasRoomForSome(deps.store, placements, declaredOctets || 1))) {
         throw new RefusedError('over-quota', 'The mailbox of the recipient is full');
@@ -56,6 +60,37 @@ export async function localRecipient(
     default:
       return resolution satisfies never;
   }
+}
+
+const NOTHING_ASKED = { notify: null, originalRecipient: null };
+
+/**
+ * The queue for a group's members elsewhere; for those whose domain has become ours since, their mailboxes.
+ * @throws RefusedError 'not-permitted' when this server sends no mail; UnavailableError 'busy'.
+ */
+async function outsideOf(
+  deps: RecipientDeps,
+  group: string,
+  { organization, addresses }: OutsideMembers,
+  { notify, originalRecipient }: Pick<OnwardRecipient, 'notify' | 'originalRecipient'>,
+): Promise<Destination[]> {
+  const onward: OnwardRecipient[] = [];
+  const destinations: Destination[] = [];
+  // RFC 3461 §5.2.7.3: success is the group's to tell, and not each member's.
+  const kept = notify?.filter((event) => event !== 'SUCCESS') ?? null;
+  const ofMember = kept?.length === 0 ? (['NEVER'] as const) : kept;
+  const slice = yieldingTo();
+  for (const address of addresses) {
+    await slice.pause();
+    const resolution = deps.resolve(address);
+    if (resolution.kind === 'local') destinations.push(...(await placementsOf(deps, resolution.mailboxes)));
+    else if (resolution.kind === 'foreign')
+      onward.push({ address, notify: ofMember, originalRecipient, reportedAs: group });
+  }
+  if (onward.length === 0) return destinations;
+  if (deps.queueHandle === undefined)
+    throw new RefusedError('not-permitted', 'This server does not send mail to other servers');
+  return [...destinations, { handle: deps.queueHandle(organization), folder: 'inbox', onward }];
 }
 
 /**

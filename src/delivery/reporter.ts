@@ -125,7 +125,12 @@ export class Reporter {
     try {
       if (this.#deps.resolve(sender).kind !== 'foreign')
         return await localRecipient(this.#deps, sender, null);
-      const recipient = { address: sender, notify: ['NEVER'] as const, originalRecipient: null };
+      const recipient = {
+        address: sender,
+        notify: ['NEVER'] as const,
+        originalRecipient: null,
+        reportedAs: null,
+      };
       return await onwardRecipient(this.#deps, organization, recipient, null);
     } catch (error) {
       if (error instanceof RefusedError) return null;

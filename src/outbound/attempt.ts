@@ -4,7 +4,7 @@
  */
 import { Gate } from '../delivery/gate.ts';
 import type { Notify, OnwardEnvelope, OnwardRecipient } from '../delivery/onward.ts';
-import type { ReportAction } from '../delivery/report.ts';
+import type { ReportAction, ReportedRecipient } from '../delivery/report.ts';
 import type { ReportedMessage, Reporter } from '../delivery/reporter.ts';
 import { canonicalDomain } from '../directory/address.ts';
 import { RefusedError } from '../errors.ts';
@@ -274,10 +274,9 @@ export class Attempt {
           const state = this.#note.recipients[index]!;
           return !state.isReported && isMeant(state, recipient);
         });
-        const recipients = meant.map(([index, recipient]) => ({
-          ...recipient,
-          reply: this.#note.recipients[index]!.reply,
-        }));
+        const recipients = asReported(
+          meant.map(([index, recipient]) => ({ ...recipient, reply: this.#note.recipients[index]!.reply })),
+        );
         await this.#parts.reporter.report(organization, message, action, recipients, until);
         for (const [index] of meant) reported.add(index);
       }
@@ -318,6 +317,21 @@ export class Attempt {
     const reasons = statuses.size === 0 ? {} : { statuses: [...statuses] };
     this.#parts.log.info({ ...fields, ...reasons }, 'message sent on');
   }
+}
+
+/** Members of a group stand together under its address, without the words of a server that may name them. */
+function asReported(
+  recipients: readonly (OnwardRecipient & Pick<ReportedRecipient, 'reply'>)[],
+): ReportedRecipient[] {
+  const groups = new Set<string>();
+  return recipients.flatMap(({ address, originalRecipient, reportedAs, reply }) => {
+    if (reportedAs === null) return [{ address, originalRecipient, reply }];
+    if (groups.has(reportedAs)) return [];
+    groups.add(reportedAs);
+    const text = 'A member of the group could not be reached';
+    const anonymous = reply === null ? null : ownReply(reply.status, text);
+    return [{ address: reportedAs, originalRecipient, reply: anonymous }];
+  });
 }
 
 /** Of the one author; null where there is not exactly one From field, or several authors. */

@@ -35,7 +35,7 @@ export function inboundPolicy(
     name,
     newlines: options.newlines ?? 'refuse',
     checkSender: () => {},
-    recipient: (transaction, address) => localRecipient(deps, address, transaction.declaredOctets),
+    recipient: ({ declaredOctets }, address, dsn) => localRecipient(deps, address, declaredOctets, dsn),
     rules: () => rules,
   };
 }

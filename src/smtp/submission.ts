@@ -39,6 +39,8 @@ export interface Submitter {
 export interface SubmissionDeps extends EdgeDeps, RecipientDeps {
   /** Delays failures itself. @throws RefusedError 'bad-credentials', UnavailableError. */
   readonly authenticate: (credentials: Credentials) => Promise<Submitter>;
+  /** Counts a recipient elsewhere. Absent: nobody counts. @throws UnavailableError 'busy' when it is one too many. */
+  readonly countRecipient?: (organization: OrganizationId, mailbox: MailboxId) => void;
 }
 
 export function startSubmission(options: SubmissionOptions, deps: SubmissionDeps): Promise<SmtpListener> {
@@ -64,11 +66,14 @@ export function submissionPolicy(options: SubmissionOptions, deps: SubmissionDep
       // The null reverse-path is a disposition notification's (RFC 8098 §3); its From is looked at all the same.
       if (reversePath !== '' && !client.principal.owns(reversePath)) throw notYours('sender');
     },
-    recipient: (transaction, address, dsn) => {
-      const { client, declaredOctets } = transaction;
-      if (client.principal === null || deps.resolve(address).kind !== 'foreign')
-        return localRecipient(deps, address, declaredOctets);
-      return onwardRecipient(deps, client.principal.organization, { address, ...dsn }, declaredOctets);
+    recipient: async ({ client, declaredOctets }, address, dsn) => {
+      const { principal } = client;
+      if (principal === null || deps.resolve(address).kind !== 'foreign')
+        return localRecipient(deps, address, declaredOctets, dsn);
+      const recipient = { address, ...dsn, reportedAs: null };
+      const destinations = await onwardRecipient(deps, principal.organization, recipient, declaredOctets);
+      deps.countRecipient?.(principal.organization, principal.mailbox);
+      return destinations;
     },
     submitter: ({ client }) => client.principal?.mailbox ?? null,
     rules: ({ client }, receivedAt) => ({
