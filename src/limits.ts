@@ -293,6 +293,8 @@ export const OUTBOUND_DELAY_REPORT_MS = 4 * 3_600_000;
 export const OUTBOUND_KEY_RETRY_MS = 30_000;
 /** What could not be written down, or reported, is tried again after this long. */
 export const OUTBOUND_REPAIR_MS = 5_000;
+/** An administrator's command waits so long for a message that is being sent. */
+export const OUTBOUND_SETTLE_MS = 5_000;
 /** Without work for so long, a queue lets go of its keys. */
 export const OUTBOUND_LEASE_MS = 5_000;
 /** Octets of a returned message; of a larger one its header is returned. */

@@ -309,7 +309,7 @@ async function listed(outbound: Outbound): Promise<MessageId[]> {
   return ids;
 }
 
-/** With `all`, those that leave meanwhile are passed over. */
+/** With `all`, those that leave meanwhile, or are being sent, are passed over. */
 async function each(
   outbound: Outbound,
   ids: readonly string[],
@@ -322,7 +322,8 @@ async function each(
       await work(id);
       messages++;
     } catch (error) {
-      const isGone = error instanceof RefusedError && error.code === 'nonexistent';
+      const isGone =
+        error instanceof RefusedError && (error.code === 'nonexistent' || error.code === 'in-use');
       if (!isGone || !ids.includes('all')) throw error;
     }
   }

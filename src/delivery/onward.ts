@@ -3,8 +3,8 @@
  * writes it, sealed with the message; the queue reads it.
  */
 import { z } from 'zod';
-import { IntegrityError } from '../errors.ts';
 import type { MailboxId } from '../ids.ts';
+import { storedJson } from './stored-json.ts';
 
 /** RFC 3461 §4.1. */
 export const NOTIFY = ['NEVER', 'SUCCESS', 'FAILURE', 'DELAY'] as const;
@@ -77,18 +77,7 @@ export function encodeEnvelope(facts: OnwardFacts, recipients: readonly OnwardRe
 
 /** @throws IntegrityError 'format' when the octets are no envelope of this version. */
 export function decodeEnvelope(octets: Buffer): OnwardEnvelope {
-  let value: unknown;
-  try {
-    value = JSON.parse(octets.toString('utf8'));
-  } catch {
-    // Without the JSON error as its cause: that one quotes the text it met.
-    throw malformed();
-  }
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) throw malformed();
-  const { v: _, submitter, ...fields } = parsed.data;
+  const parsed = storedJson(octets, schema, 'The envelope of a queued message cannot be read');
+  const { v: _, submitter, ...fields } = parsed;
   return { ...fields, submitter: submitter as MailboxId | null };
 }
-
-const malformed = (): IntegrityError =>
-  new IntegrityError('format', 'The envelope of a queued message cannot be read');

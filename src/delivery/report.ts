@@ -3,6 +3,7 @@
  * RFC 6533's forms. What is said here goes to the sender alone, who knows the addresses.
  */
 import { randomUUID } from 'node:crypto';
+import { isAscii } from '../message/ascii.ts';
 import { formatDate } from './trace.ts';
 
 /** What was said of a recipient: RFC 5321 §4.2 codes and RFC 3463 status codes. */
@@ -177,8 +178,3 @@ const FOLD_AT = 100;
 
 /** xtext is not for this field; what is not ASCII was never meant to be read by programs. */
 const asciiText = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');
-
-function isAscii(text: string): boolean {
-  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 127) return false;
-  return true;
-}

@@ -21,6 +21,7 @@ import {
   SMTP_OUT_REPLY_OCTETS,
   SMTP_OUT_TRANSACTION_MS,
 } from '../limits.ts';
+import { isAscii } from '../message/ascii.ts';
 import { outcomeOf, ownReply, parseReply, type RecipientOutcome, type RemoteReply } from './reply.ts';
 import type { Hop } from './route.ts';
 
@@ -375,8 +376,3 @@ export class SmtpClient {
 /** Errors of the connection; the others are the server's answer to the message. */
 const isOfSession = ({ code }: SmtpError): boolean =>
   ['ECONNECTION', 'ESOCKET', 'ETIMEDOUT', 'ETLS', 'EDNS', 'EPROTOCOL'].includes(code ?? '');
-
-function isAscii(text: string): boolean {
-  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 127) return false;
-  return true;
-}

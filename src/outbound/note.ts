@@ -3,6 +3,7 @@
  * recipient, in the order of the envelope.
  */
 import { z } from 'zod';
+import { storedJson } from '../delivery/stored-json.ts';
 import { IntegrityError } from '../errors.ts';
 import type { RecipientOutcome, RemoteReply } from './reply.ts';
 
@@ -27,6 +28,7 @@ export interface Note {
 }
 
 const VERSION = 1;
+const UNREADABLE = 'The note on a queued message cannot be read';
 const STATES = ['waiting', 'sent', 'failed'] as const;
 
 const schema = z.strictObject({
@@ -101,21 +103,15 @@ export function encodeNote({ nextAt, attempts, isHeld, recipients }: Note): Buff
 
 /** @throws IntegrityError 'format' when the octets are no note of this version on so many recipients. */
 export function decodeNote(octets: Buffer, recipients: number): Note {
-  let value: unknown;
-  try {
-    value = JSON.parse(octets.toString('utf8'));
-  } catch {
-    throw malformed();
-  }
-  const parsed = schema.safeParse(value);
-  if (!parsed.success || parsed.data.recipients.length !== recipients) throw malformed();
-  const { nextAt, attempts, isHeld, replies } = parsed.data;
+  const parsed = storedJson(octets, schema, UNREADABLE);
+  if (parsed.recipients.length !== recipients) throw new IntegrityError('format', UNREADABLE);
+  const { nextAt, attempts, isHeld, replies } = parsed;
   const said = replies.map(([code, status, text, host]): RemoteReply => ({ code, status, text, host }));
   return {
     nextAt,
     attempts,
     isHeld,
-    recipients: parsed.data.recipients.map(([state, tried, reply, isReported, isReportedOn]) => ({
+    recipients: parsed.recipients.map(([state, tried, reply, isReported, isReportedOn]) => ({
       state: STATES[state]!,
       attempts: tried,
       reply: said[reply] ?? null,
@@ -124,6 +120,3 @@ export function decodeNote(octets: Buffer, recipients: number): Note {
     })),
   };
 }
-
-const malformed = (): IntegrityError =>
-  new IntegrityError('format', 'The note on a queued message cannot be read');

@@ -6,10 +6,16 @@
  * is removed only when everybody has it, or its sender was told who has not; without keys everything waits, in its place.
  */
 import { createHmac, randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeEnvelope, type OnwardEnvelope } from '../delivery/onward.ts';
 import { IntegrityError, LetterlockError, RefusedError, UnavailableError } from '../errors.ts';
 import type { MessageId, OrganizationId } from '../ids.ts';
-import { OUTBOUND_KEY_RETRY_MS, OUTBOUND_LEASE_MS, OUTBOUND_REPAIR_MS } from '../limits.ts';
+import {
+  OUTBOUND_KEY_RETRY_MS,
+  OUTBOUND_LEASE_MS,
+  OUTBOUND_REPAIR_MS,
+  OUTBOUND_SETTLE_MS,
+} from '../limits.ts';
 import type { OwnerHandle } from '../store/handles.ts';
 import type { MailStore, OpenQueued, QueuedMessage, QueueMailbox } from '../store/types.ts';
 import { Attempt, type AttemptParts, type AttemptResult } from './attempt.ts';
@@ -230,7 +236,15 @@ export class OrganizationQueue {
   }
 
   async #settled(item: Item): Promise<void> {
-    await this.#work.get(item);
+    const work = this.#work.get(item);
+    if (work !== undefined) {
+      const isDone = await Promise.race([
+        work.then(() => true),
+        sleep(OUTBOUND_SETTLE_MS, false, { ref: false }),
+      ]);
+      if (!isDone)
+        throw new RefusedError('in-use', 'The message is being sent at the moment, try again later');
+    }
     if (item.isRemoved) throw new RefusedError('nonexistent', 'The message is not in the queue any more');
   }
 

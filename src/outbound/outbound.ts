@@ -44,6 +44,7 @@ export class Outbound {
   readonly #deps: OutboundDeps;
   readonly #now: () => number;
   readonly #queues = new Map<OrganizationId, OrganizationQueue>();
+  readonly #unopened = new Set<OrganizationId>();
   #timer: NodeJS.Timeout | null = null;
   #look: NodeJS.Timeout | null = null;
   #isStarted = false;
@@ -130,25 +131,18 @@ export class Outbound {
   async #openQueues(): Promise<void> {
     for (const { id } of this.#deps.directory.organizations()) {
       if (this.#isClosing || this.#queues.has(id)) continue;
-      const owner = this.#owner(id, PRINCIPAL, 'send mail');
-      if (owner === null) continue;
-      const { store, router, connections, reporter, schedule, log, keyring } = this.#deps;
-      const queue = new OrganizationQueue(id, owner, {
-        ...{ store, router, connections, reporter, schedule, log },
-        now: this.#now,
-        signers: (organization, author) => this.#signers(organization, author),
-        lock: (mailbox) => {
-          keyring.lock(mailbox);
-          keyring.forgetDkimKeys(id);
-        },
-        wake: () => this.#wake(),
-      });
-      this.#queues.set(id, queue);
       try {
-        await queue.open();
+        await this.#openQueue(id);
+        this.#unopened.delete(id);
       } catch (error) {
         this.#queues.delete(id);
-        log.error({ organization: id, err: error }, 'the queue of an organization cannot be opened');
+        // It is tried again and again: once is enough to say.
+        if (this.#unopened.has(id)) continue;
+        this.#unopened.add(id);
+        this.#deps.log.error(
+          { organization: id, err: error },
+          'the queue of an organization cannot be opened',
+        );
       }
     }
     const organizations = new Set(this.#deps.directory.organizations().map(({ id }) => id));
@@ -157,6 +151,24 @@ export class Outbound {
       this.#queues.delete(id);
       await queue.close();
     }
+  }
+
+  async #openQueue(id: OrganizationId): Promise<void> {
+    const owner = this.#owner(id, PRINCIPAL, 'send mail');
+    if (owner === null) return;
+    const { store, router, connections, reporter, schedule, log, keyring } = this.#deps;
+    const queue = new OrganizationQueue(id, owner, {
+      ...{ store, router, connections, reporter, schedule, log },
+      now: this.#now,
+      signers: (organization, author) => this.#signers(organization, author),
+      lock: (mailbox) => {
+        keyring.lock(mailbox);
+        keyring.forgetDkimKeys(id);
+      },
+      wake: () => this.#wake(),
+    });
+    this.#queues.set(id, queue);
+    await queue.open();
   }
 
   /** Of the author's domain, or of one above it: RFC 7489 §3.1.1 takes either for the author's. */

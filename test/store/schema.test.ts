@@ -31,6 +31,16 @@ describe('the schema of an index', () => {
     again.close();
   });
 
+  it('of the first version, which had no queues, is brought to the last', () => {
+    const first = openIndexDatabase(path);
+    first.exec('DROP TABLE queued; PRAGMA user_version = 1;');
+    first.close();
+    const now = openIndexDatabase(path);
+    assert.deepEqual({ ...now.prepare('SELECT count(*) AS n FROM queued').get() }, { n: 0 });
+    assert.deepEqual({ ...now.prepare('PRAGMA user_version').get() }, { user_version: SCHEMA_VERSION });
+    now.close();
+  });
+
   it('of a newer version is refused by its number, and left as it is', () => {
     openIndexDatabase(path).close();
     const newer = new DatabaseSync(path);
