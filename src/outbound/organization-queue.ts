@@ -159,35 +159,33 @@ export class OrganizationQueue {
     }
   }
 
-  /** To be tried now, also what is held. Needs the key only to release what was held. */
-  async retry(id: MessageId): Promise<void> {
-    const item = this.#item(id);
-    await this.#settled(item);
-    if (item.state === 'damaged') throw new IntegrityError('seal-broken', 'The message cannot be opened');
-    const note = await this.#note(item);
-    if (note.isHeld || note.nextAt > this.#parts.now()) {
-      await this.#write(item, { ...note, isHeld: false, nextAt: this.#parts.now() });
-    }
-    if (!item.message.isReleased) await this.#mailbox!.release(id);
-    item.message = { ...item.message, isReleased: true };
-    this.#schedule(item, this.#parts.now());
-    this.#parts.wake();
+  /** To be tried now, also what is held. */
+  retry(id: MessageId): Promise<void> {
+    return this.#withItem(id, async (item) => {
+      if (item.state === 'damaged') throw new IntegrityError('seal-broken', 'The message cannot be opened');
+      const now = this.#parts.now();
+      const note = await this.#note(item);
+      if (note.isHeld || note.nextAt > now) await this.#write(item, { ...note, isHeld: false, nextAt: now });
+      if (!item.message.isReleased) await this.#mailbox!.release(id);
+      item.message = { ...item.message, isReleased: true };
+      return { state: 'due', nextAt: now };
+    });
   }
 
   /** Not to be tried until `retry`. */
-  async hold(id: MessageId): Promise<void> {
-    const item = this.#item(id);
-    await this.#settled(item);
-    const note = await this.#note(item);
-    await this.#write(item, { ...note, isHeld: true });
-    item.state = 'held';
+  hold(id: MessageId): Promise<void> {
+    return this.#withItem(id, async (item) => {
+      await this.#write(item, { ...(await this.#note(item)), isHeld: true });
+      return { state: 'held', nextAt: item.nextAt };
+    });
   }
 
   /** Removes it; nobody is told. */
-  async drop(id: MessageId): Promise<void> {
-    const item = this.#item(id);
-    await this.#settled(item);
-    await this.#remove(item);
+  drop(id: MessageId): Promise<void> {
+    return this.#withItem(id, async (item) => {
+      await this.#remove(item);
+      return item;
+    });
   }
 
   /** Begins nothing more, and waits for what is under way. */
@@ -235,9 +233,18 @@ export class OrganizationQueue {
     return item;
   }
 
-  async #settled(item: Item): Promise<void> {
-    const work = this.#work.get(item);
-    if (work !== undefined) {
+  /**
+   * Changes a message that nobody works on meanwhile: an attempt between the reading of its note and the writing would be
+   * forgotten, and what it sent be sent again.
+   * @param change Says how the item goes on.
+   * @throws RefusedError 'nonexistent', 'in-use'; what `change` throws, with the item as it was.
+   */
+  async #withItem(
+    id: MessageId,
+    change: (item: Item) => Promise<Pick<Item, 'state' | 'nextAt'>>,
+  ): Promise<void> {
+    const item = this.#item(id);
+    for (let work = this.#work.get(item); work !== undefined; work = this.#work.get(item)) {
       const isDone = await Promise.race([
         work.then(() => true),
         sleep(OUTBOUND_SETTLE_MS, false, { ref: false }),
@@ -246,6 +253,25 @@ export class OrganizationQueue {
         throw new RefusedError('in-use', 'The message is being sent at the moment, try again later');
     }
     if (item.isRemoved) throw new RefusedError('nonexistent', 'The message is not in the queue any more');
+    let next: Pick<Item, 'state' | 'nextAt'> = { state: item.state, nextAt: item.nextAt };
+    const changed = change(item).then((result) => {
+      next = result;
+    });
+    // What stands in the due list means nothing from here on.
+    item.turn++;
+    item.state = 'working';
+    const ended = changed
+      .catch(() => undefined)
+      .then(() => {
+        this.#work.delete(item);
+        if (next.state === 'due' && !item.isRemoved) this.#schedule(item, next.nextAt);
+        else item.state = next.state;
+        this.#letGo();
+        this.#parts.wake();
+      });
+    this.#work.set(item, ended);
+    await ended;
+    await changed;
   }
 
   // --- Work ---

@@ -1,6 +1,6 @@
 /** What waits: when it is tried again, what an administrator can do with it, and what keys, crashes and full disks do to it. */
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'mocha';
 import { RefusedError, UnavailableError } from '../../src/errors.ts';
@@ -216,6 +216,12 @@ describe('the queue', function () {
     const { directory } = fixture.smtp;
     const queue = directory.queueMailbox(directory.organizations().find(({ name }) => name === 'Demo')!.id)!;
     await fixture.until(() => locked.includes(queue));
+    const journals = join(fixture.smtp.store.directory, 'keys', 'journal');
+    const [journal] = await readdir(journals);
+    const records = (await readFile(join(journals, journal!), 'utf8')).trim().split('\n');
+    const used = records.map((line) => JSON.parse(line)).filter(({ principal }) => principal === 'queue');
+    assert.ok(used.some(({ event, reason }) => event === 'intent' && reason === 'send mail'));
+    assert.ok(used.every(({ mailbox, purpose }) => mailbox === queue && purpose === 'queue'));
   });
 
   describe('in the hands of an administrator', () => {
@@ -255,6 +261,26 @@ describe('the queue', function () {
         note.recipients.map(({ state, attempts, reply }) => [state, attempts, reply!.code, reply!.text]),
         [['waiting', 1, 451, 'later']],
       );
+    });
+
+    it('sends a message once, however many commands meet its attempts', async () => {
+      await open({ retryMs: [20] });
+      const remote = await fixture.remote('example.org', {
+        answer: (verb) => (verb === 'RCPT' ? later() : undefined),
+      });
+      await fixture.submit(['x@example.org', 'y@example.org']);
+      await fixture.until((items) => items.length === 1);
+      const id = await onlyId();
+      const commands = Array.from({ length: 12 }, (_, n) => {
+        if (n === 6) remote.answer = () => undefined;
+        return (n % 3 === 0 ? fixture.outbound.hold(id) : fixture.outbound.retry(id)).catch(
+          (error: unknown) => assert.ok(['nonexistent', 'in-use'].includes((error as { code: string }).code)),
+        );
+      });
+      await Promise.all(commands);
+      await fixture.outbound.retry(id).catch(() => undefined);
+      await fixture.empty();
+      assert.equal(remote.accepted.length, 1);
     });
 
     it('forgets what is dropped, and tells nobody', async () => {
