@@ -274,6 +274,8 @@ export const OUTBOUND_BUSY_MS = 60_000;
 export const DNS_QUESTIONS_AT_ONCE = 20;
 /** Messages opened and worked on at once; each holds its envelope. */
 export const OUTBOUND_MESSAGES = 200;
+/** Messages that are begun with in one turn of the event loop: half a millisecond each. */
+export const OUTBOUND_STARTS = 16;
 /** From one attempt to the next: short first, for greylisting, then as RFC 5321 §4.5.4.1 has it. */
 export const OUTBOUND_RETRY_MS = [
   5 * 60_000,

@@ -9,7 +9,7 @@ import { RefusedError } from '../errors.ts';
 import type { MessageId, OrganizationId } from '../ids.ts';
 import type { DkimSigner } from '../keys/dkim-keys.ts';
 import type { Keyring } from '../keys/keyring.ts';
-import { OUTBOUND_LOOK_MS, OUTBOUND_MESSAGES } from '../limits.ts';
+import { OUTBOUND_LOOK_MS, OUTBOUND_MESSAGES, OUTBOUND_STARTS } from '../limits.ts';
 import type { OwnerHandle } from '../store/handles.ts';
 import type { MailStore } from '../store/types.ts';
 import type { Connections } from './connections.ts';
@@ -215,13 +215,17 @@ export class Outbound {
     if (this.#isClosing) return;
     let working = 0;
     for (const queue of this.#queues.values()) working += queue.working;
+    let started = 0;
     for (let isAny = true; isAny && working < OUTBOUND_MESSAGES; ) {
       isAny = false;
       for (const queue of this.#queues.values()) {
         if (working >= OUTBOUND_MESSAGES || !queue.startNext()) continue;
         isAny = true;
         working++;
+        started++;
       }
+      // Each opens its envelope before it first waits.
+      if (started >= OUTBOUND_STARTS) return this.#wake();
     }
     this.#sleep(working);
   }

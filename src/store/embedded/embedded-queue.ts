@@ -29,6 +29,7 @@ export class EmbeddedQueue implements QueueMailbox {
   readonly #listener: (change: FolderChange) => void;
   /** Of messages that were listed or arrived. */
   readonly #places = new Map<MessageId, Place>();
+  readonly #slice = yieldingTo();
   #isClosed = false;
 
   constructor(
@@ -62,6 +63,9 @@ export class EmbeddedQueue implements QueueMailbox {
   }
 
   async open(id: MessageId): Promise<OpenQueued> {
+    // Many wait for one lease, and would go on together when it is there.
+    await this.#handle.lease();
+    for (let wait = this.#slice.pause(); wait !== undefined; wait = this.#slice.pause()) await wait;
     const lease = await this.#handle.lease();
     const { place, row, parts } = this.#found(id);
     const { index } = this.#owner;
