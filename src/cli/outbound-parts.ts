@@ -38,6 +38,10 @@ export function openOutbound(
     timeoutMs: outbound.dnsTimeoutSeconds * 1000,
   });
   const queueHandle = queueHandles(config, { directory, keyring });
+  const known = new Set(directory.organizations().flatMap(({ id, name }) => [id as string, name]));
+  for (const [entry, { organization }] of outbound.organizations.entries()) {
+    if (!known.has(organization)) log.warn({ entry }, 'outbound.organizations names one that does not exist');
+  }
   return new Outbound({
     store,
     keyring,
