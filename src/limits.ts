@@ -116,6 +116,8 @@ export const SEARCH_LOOKUPS = 32;
 export const BACKGROUND_REST = 4;
 /** Messages that could not be absorbed, which are not tried again before the next start; with so many, no others are. */
 export const ABSORB_FAILURES = 10_000;
+/** Messages of a queue that are listed in one step: a millisecond or two. */
+export const QUEUE_LIST_ROWS = 1_000;
 /** A mailbox's snapshot is at most this much older than its last checkpointed change. */
 export const SNAPSHOT_INTERVAL_MS = 10 * 60_000;
 
@@ -316,6 +318,100 @@ export const SMTP_CONNECTIONS_PER_ADDRESS = 100;
 export const SMTP_ERRORS = 50;
 /** Commands before AUTH on submission: EHLO, STARTTLS, EHLO and some tries. */
 export const SMTP_UNAUTHENTICATED_COMMANDS = 20;
+
+// --- Outbound ---
+
+/** Characters of a remote server's reply that are kept: reports show them, and a note has many. */
+export const REMOTE_REPLY_CHARACTERS = 500;
+/** Octets of one reply of a remote server. EHLO's are the longest, a few hundred. */
+export const SMTP_OUT_REPLY_OCTETS = 64 * KIB;
+/** To a TCP connection. Hosts that answer do so in seconds; others would hold one of few slots. */
+export const SMTP_OUT_CONNECT_MS = 30_000;
+/** To the greeting, and again to the end of a TLS handshake. RFC 5321 §4.5.3.2.1. */
+export const SMTP_OUT_GREETING_MS = 5 * 60_000;
+/** To the reply to MAIL or RCPT. RFC 5321 §4.5.3.2.2 and §4.5.3.2.3. */
+export const SMTP_OUT_COMMAND_MS = 5 * 60_000;
+/** To the reply to DATA, and without progress within it: two and three minutes in RFC 5321 §4.5.3.2.4 and §4.5.3.2.5. */
+export const SMTP_OUT_DATA_MS = 3 * 60_000;
+/** To the reply to the last dot. RFC 5321 §4.5.3.2.6: what is given up too early is sent twice. */
+export const SMTP_OUT_END_MS = 10 * 60_000;
+/** All of one message on one connection: what trickles by the others ends here. */
+export const SMTP_OUT_TRANSACTION_MS = 60 * 60_000;
+/** Recipients of one transaction: as many as every server takes (RFC 5321 §4.5.3.1.8). */
+export const SMTP_OUT_RECIPIENTS = 100;
+/** MX records of a domain that are looked at. */
+export const MAIL_EXCHANGES = 20;
+/** Addresses that one attempt tries: RFC 5321 §5.1 wants two at least. */
+export const HOPS_PER_ATTEMPT = 6;
+/** Sessions at once, of all organizations: a descriptor, some frames of a message and a TLS state each. */
+export const OUTBOUND_CONNECTIONS = 100;
+/** Sessions at once to one domain or smarthost: large providers refuse more of a sender that they do not know. */
+export const OUTBOUND_CONNECTIONS_PER_DOMAIN = 10;
+/** Messages over one connection: Postfix and Exim servers end it after about so many. */
+export const OUTBOUND_MESSAGES_PER_CONNECTION = 100;
+/** A connection without work is kept for so long, and so many are. */
+export const OUTBOUND_IDLE_MS = 2_000;
+export const OUTBOUND_IDLE_CONNECTIONS = 50;
+/** No server of a domain could be reached: its other mail is put off without a try for so long. */
+export const OUTBOUND_UNREACHABLE_MS = 60_000;
+/** Destinations remembered, beyond which those are forgotten that have no session and no failure of late. */
+export const OUTBOUND_DESTINATIONS = 1_000;
+/** Organizations that were made or removed are noticed after this long. */
+export const OUTBOUND_LOOK_MS = 5_000;
+/** All sessions to a destination are taken: a message is looked at again after this long, or when one ends. */
+export const OUTBOUND_BUSY_MS = 60_000;
+/** Domains of one message that are looked up at once. */
+export const DNS_QUESTIONS_AT_ONCE = 20;
+/** Messages opened and worked on at once; each holds its envelope. */
+export const OUTBOUND_MESSAGES = 200;
+/** Messages that are begun with in one turn of the event loop: half a millisecond each. */
+export const OUTBOUND_STARTS = 16;
+/** From one attempt to the next: short first, for greylisting, then as RFC 5321 §4.5.4.1 has it. */
+export const OUTBOUND_RETRY_MS = [
+  5 * 60_000,
+  10 * 60_000,
+  30 * 60_000,
+  60 * 60_000,
+  2 * 3_600_000,
+  4 * 3_600_000,
+] as const;
+/** Each wait is up to this part longer or shorter, so that what failed together is not tried together. */
+export const RETRY_JITTER = 0.1;
+/** RFC 5321 §4.5.4.1: four to five days at least. */
+export const OUTBOUND_EXPIRY_MS = 5 * 24 * 3_600_000;
+/** The sender hears of a delay after so long. */
+export const OUTBOUND_DELAY_REPORT_MS = 4 * 3_600_000;
+/** Keys that could not be opened are asked for again after this long. */
+export const OUTBOUND_KEY_RETRY_MS = 30_000;
+/** What could not be written down, or reported, is tried again after this long. */
+export const OUTBOUND_REPAIR_MS = 5_000;
+/** An administrator's command waits so long for a message that is being sent. */
+export const OUTBOUND_SETTLE_MS = 5_000;
+/** Without work for so long, a queue lets go of its keys. */
+export const OUTBOUND_LEASE_MS = 5_000;
+/** Octets of a returned message; of a larger one its header is returned. */
+export const REPORT_RETURN_OCTETS = MIB;
+/** Octets waiting in the queue of one organization (10 GiB): a smarthost may be away for a weekend. */
+export const OUTBOUND_QUEUE_OCTETS = 10 * 1024 * MIB;
+/** Recipients elsewhere of one user in an hour, and in a day: a newsletter of a club, not a spammer's night. */
+export const SENDING_USER_HOUR = 1_000;
+export const SENDING_USER_DAY = 5_000;
+/** The same of an organization. */
+export const SENDING_ORGANIZATION_HOUR = 20_000;
+export const SENDING_ORGANIZATION_DAY = 100_000;
+/** Counters kept, some 150 octets each: two of each user and organization that sent of late. */
+export const SENDING_COUNTERS = 100_000;
+/** RFC 8301 §3.2 wants 2,048 bits; a longer key does not fit one string of a TXT record, and some verifiers fail on it. */
+export const DKIM_RSA_BITS = 2_048;
+/** DKIM keys of one domain: two that sign, two that wait, and the retired ones. */
+export const DKIM_KEYS_PER_DOMAIN = 20;
+/** One question to a DNS server. */
+export const DNS_TIMEOUT_MS = 5_000;
+
+/** RFC 3461 §4.4: an ENVID has at most 100 characters as it is sent, ... */
+export const DSN_ENVELOPE_ID_CHARACTERS = 100;
+/** ... and §4.2 an ORCPT at most 500. */
+export const DSN_RECIPIENT_CHARACTERS = 500;
 
 // --- IMAP sessions ---
 

@@ -8,12 +8,17 @@ import type { AccountRequest, Accounts } from '../directory/accounts.ts';
 import { canonicalAddress } from '../directory/address.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Organization, User } from '../directory/types.ts';
-import { ProtocolError, RefusedError } from '../errors.ts';
+import { ProtocolError, RefusedError, UnavailableError } from '../errors.ts';
 import type { Readiness } from '../http/readiness.ts';
-import type { OrganizationId } from '../ids.ts';
+import { isMessageId, type MessageId, type OrganizationId } from '../ids.ts';
 import type { LocksOf } from '../keys/keyring.ts';
 import { IMPORT_USERS, USE_JOURNAL_FIELD_CHARS } from '../limits.ts';
+import type { ItemSummary } from '../outbound/organization-queue.ts';
+import type { Outbound } from '../outbound/outbound.ts';
+import { yieldingTo } from '../yielding.ts';
 import type { AdminRecord, AdminRequest } from './admin-socket.ts';
+import { dkimRecord, dnsRecords, type PublishedServer, publishes } from './dns-records.ts';
+import type { QueueDetail, QueueRecord } from './queue.ts';
 
 /** In the key-use journal. Whoever may open the socket or the data directory is one and the same: its owner. */
 const PRINCIPAL = 'administrator';
@@ -34,10 +39,18 @@ export interface UserRecord extends Omit<User, 'id'> {
   readonly locks: readonly LockRecord[];
 }
 
+/** What operations reach besides the directory. */
+export interface AdminSide {
+  readonly outbound: Outbound;
+  readonly published: PublishedServer;
+  /** Absent where a command works alone: there is no server then that could fail. */
+  readonly readiness?: () => Promise<Readiness>;
+}
+
 type Operation = (
   accounts: Accounts,
   args: unknown,
-  status: () => Promise<Readiness>,
+  side: AdminSide,
 ) => Promise<readonly AdminRecord[]> | readonly AdminRecord[];
 
 /** Binds an operation to the schema of its arguments. */
@@ -47,13 +60,13 @@ const operation =
     work: (
       accounts: Accounts,
       args: z.infer<S>,
-      status: () => Promise<Readiness>,
+      side: AdminSide,
     ) => Promise<readonly AdminRecord[]> | readonly AdminRecord[],
   ): Operation =>
-  (accounts, args, status) => {
+  (accounts, args, side) => {
     const parsed = schema.safeParse(args);
     if (!parsed.success) throw new ProtocolError('The arguments of the request are not as expected.');
-    return work(accounts, parsed.data, status);
+    return work(accounts, parsed.data, side);
   };
 
 const text = z.string();
@@ -70,9 +83,12 @@ const account = z.strictObject({
   password: text.nullable(),
 });
 
+/** Ids of messages, or `all`. */
+const queued = z.strictObject({ ids: z.array(text).min(1) });
+
 const OPERATIONS = {
-  'server status': operation(z.strictObject({}), async (_accounts, _args, status) => [
-    { pid: process.pid, ...(await status()) },
+  'server status': operation(z.strictObject({}), async (_accounts, _args, { readiness }) => [
+    { pid: process.pid, ...(await (readiness?.() ?? { status: 'ready' as const })) },
   ]),
 
   'audit checkpoint': operation(z.strictObject({}), async (accounts) => {
@@ -132,8 +148,42 @@ const OPERATIONS = {
     if (domain === undefined) throw new RefusedError('nonexistent', 'There is no such domain');
     return [{ ...domain, users: directory.users({ domain: domain.name }).length }];
   }),
-  'domain remove': operation(name, ({ directory }, args) => {
-    directory.removeDomain(args.name);
+  'domain remove': operation(name, async (accounts, args) => {
+    await accounts.removeDomain(args.name, PRINCIPAL);
+    return [];
+  }),
+  'domain dns': operation(name, (accounts, args, { published }) =>
+    dnsRecords(accounts.domain(args.name).name, published, accounts.dkimKeys(args.name)),
+  ),
+
+  'dkim create': operation(
+    z.strictObject({ domain: text, algorithms: z.array(z.enum(['rsa', 'ed25519'])).min(1) }),
+    async (accounts, args) => {
+      const keys = await accounts.createDkimKeys(args.domain, args.algorithms, PRINCIPAL);
+      return keys.map(dkimRecord);
+    },
+  ),
+  'dkim activate': operation(
+    z.strictObject({ domain: text, isForced: z.boolean() }),
+    async (accounts, args, { outbound }) => {
+      const waiting = accounts.dkimKeys(args.domain).filter(({ state }) => state === 'waiting');
+      if (waiting.length === 0) throw new RefusedError('nonexistent', 'No DKIM key of the domain waits');
+      for (const key of args.isForced ? [] : waiting) {
+        const { name: record } = dkimRecord(key);
+        const texts = await outbound.texts(record);
+        if (texts === null) throw new UnavailableError('timeout', 'The DNS does not answer');
+        if (!texts.some((found) => publishes(found, key)))
+          throw new RefusedError('cannot', `The DNS does not have the record ${record} yet`);
+      }
+      await accounts.activateDkimKeys(args.domain);
+      return [{ keys: waiting.length }];
+    },
+  ),
+  'dkim list': operation(z.strictObject({ domain: text.nullable() }), (accounts, args) =>
+    accounts.dkimKeys(args.domain).map(dkimRecord),
+  ),
+  'dkim remove': operation(z.strictObject({ domain: text, selector: text }), async (accounts, args) => {
+    await accounts.removeDkimKey(args.domain, args.selector, PRINCIPAL);
     return [];
   }),
 
@@ -225,6 +275,44 @@ const OPERATIONS = {
     directory.deleteAlias(args.address);
     return [];
   }),
+
+  'queue list': operation(inOrganization, async ({ directory }, args, { outbound }) => {
+    const organization = idOf(directory, args.organization) ?? null;
+    const records: QueueRecord[] = [];
+    const slice = yieldingTo();
+    for await (const { waitsFor, organization: owner, ...item } of outbound.items(organization)) {
+      records.push({ organization: owner, ...queueFields(item), waitsFor });
+      await slice.pause();
+    }
+    return records;
+  }),
+  'queue show': operation(z.strictObject({ id: text }), async (_, args, { outbound }) => {
+    await listed(outbound);
+    const { envelope, note, organization, ...item } = await outbound.detail(messageId(args.id), PRINCIPAL);
+    const detail: QueueDetail = {
+      organization,
+      ...queueFields(item),
+      sender: envelope.reversePath,
+      attempts: note.attempts,
+      recipients: envelope.recipients.map(({ address: recipient }, index) => {
+        const { state, attempts, reply } = note.recipients[index]!;
+        const { status = null, host = null } = reply ?? {};
+        const said =
+          reply === null ? null : [reply.code, reply.text].filter((part) => part !== null).join(' ');
+        return { address: recipient, state, attempts, status, host, reply: said };
+      }),
+    };
+    return [detail];
+  }),
+  'queue retry': operation(queued, (_, { ids }, { outbound }) =>
+    each(outbound, ids, (id) => outbound.retry(id)),
+  ),
+  'queue hold': operation(queued, (_, { ids }, { outbound }) =>
+    each(outbound, ids, (id) => outbound.hold(id)),
+  ),
+  'queue drop': operation(queued, (_, { ids }, { outbound }) =>
+    each(outbound, ids, (id) => outbound.drop(id)),
+  ),
 } as const satisfies Record<string, Operation>;
 
 export type OperationName = keyof typeof OPERATIONS;
@@ -237,12 +325,55 @@ export type OperationName = keyof typeof OPERATIONS;
 export async function administer(
   accounts: Accounts,
   request: AdminRequest,
-  status: () => Promise<Readiness> = async () => ({ status: 'ready' }),
+  side: AdminSide,
 ): Promise<readonly AdminRecord[]> {
   if (!Object.hasOwn(OPERATIONS, request.name)) {
     throw new ProtocolError('The server knows no such operation: it may be of another version.');
   }
-  return await OPERATIONS[request.name as OperationName](accounts, request.args, status);
+  return await OPERATIONS[request.name as OperationName](accounts, request.args, side);
+}
+
+const messageId = (id: string): MessageId => {
+  if (!isMessageId(id))
+    throw new RefusedError('invalid', 'That is no id of a message: 32 hex digits are expected');
+  return id;
+};
+
+const queueFields = ({ id, state, sizeOctets, arrivedAt, nextAt }: ItemSummary) => ({
+  id,
+  state,
+  sizeOctets,
+  arrivedAt: arrivedAt.toISOString(),
+  // Before a queue was worked on, its index alone does not say.
+  nextAt: state === 'due' && nextAt.getTime() > 0 ? nextAt.toISOString() : null,
+});
+
+/** All messages there are; opens queues that are not open yet. */
+async function listed(outbound: Outbound): Promise<MessageId[]> {
+  const ids: MessageId[] = [];
+  for await (const { id } of outbound.items(null)) ids.push(id);
+  return ids;
+}
+
+/** With `all`, those that leave meanwhile, or are being sent, are passed over. */
+async function each(
+  outbound: Outbound,
+  ids: readonly string[],
+  work: (id: MessageId) => Promise<void>,
+): Promise<readonly AdminRecord[]> {
+  const known = await listed(outbound);
+  let messages = 0;
+  for (const id of ids.includes('all') ? known : ids.map(messageId)) {
+    try {
+      await work(id);
+      messages++;
+    } catch (error) {
+      const isGone =
+        error instanceof RefusedError && (error.code === 'nonexistent' || error.code === 'in-use');
+      if (!isGone || !ids.includes('all')) throw error;
+    }
+  }
+  return [{ messages }];
 }
 
 /** Row numbers stay within the directory. */

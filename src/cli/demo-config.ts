@@ -1,6 +1,7 @@
 /** The demo's configuration: everything on loopback, and in one directory. */
 import { join } from 'node:path';
 import type { ListenerName } from '../config/load.ts';
+import { ROLES } from '../config/schema.ts';
 import type { DemoCertificate } from '../tls/demo-authority.ts';
 
 /** What the port base is added to: the ports that the protocols have by their RFCs; metrics have none. */
@@ -28,6 +29,8 @@ export function demoConfig(
   return {
     dataDirectory: data,
     hostname: 'localhost',
+    // A demo sends nothing to the world.
+    roles: ROLES.filter((role) => role !== 'queue'),
     listeners: Object.fromEntries(
       Object.entries(STANDARD_PORTS).map(([name, port]) => [
         name,

@@ -3,6 +3,7 @@ import type { Domain } from '../directory/types.ts';
 import type { CommandTable } from './command.ts';
 import { ORG_FILTER } from './common-options.ts';
 import { changing, listing, showing } from './directory-command.ts';
+import type { DnsRecord } from './dns-records.ts';
 
 export const domainCommands: CommandTable = {
   'domain create': changing<Domain>({
@@ -35,8 +36,17 @@ export const domainCommands: CommandTable = {
       users: ({ users }) => users,
     },
   }),
+  'domain dns': listing<DnsRecord>({
+    summary: 'list the records that the DNS should have of a domain',
+    operands: ['DOMAIN'],
+    details: 'SPF says that mail comes from here alone: through a smarthost, add what its operator says.',
+    examples: ['domain dns example.com', 'domain dns example.com --json'],
+    operation: 'domain dns',
+    args: ({ operands }) => ({ name: operands[0] }),
+    columns: { name: ({ name }) => `${name}.`, type: ({ type }) => type, value: ({ value }) => value },
+  }),
   'domain remove': changing({
-    summary: 'remove a domain that has no addresses left',
+    summary: 'remove a domain that has no addresses left, and its DKIM keys',
     operands: ['DOMAIN'],
     examples: ['domain remove example.com'],
     operation: 'domain remove',

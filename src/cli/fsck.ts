@@ -85,7 +85,8 @@ async function check(options: OptionValues): Promise<Report> {
     const users = address === null ? parts.directory.users() : [parts.directory.user(address)];
     const wanted = address === null ? stored : stored.filter((mailbox) => mailbox === users[0]!.mailbox);
 
-    const problems: Problem[] = [...missingMailboxes(users, stored), ...keyProblems(parts)];
+    const queues = address === null ? queueMailboxes(parts) : [];
+    const problems: Problem[] = [...missingMailboxes(users, queues, stored), ...keyProblems(parts)];
     const rebuilt: RebuildReport[] = [];
     const checked = { mailboxes: 0, messages: 0, opened: 0 };
     for (const mailbox of wanted) {
@@ -119,15 +120,23 @@ function isLockedMailbox({ keyring }: Parts, { organization, mailbox }: OwnerHan
   return own !== null || all !== null;
 }
 
-function missingMailboxes(users: readonly User[], stored: readonly MailboxId[]): Problem[] {
+const queueMailboxes = ({ directory }: Parts): MailboxId[] =>
+  directory.organizations().flatMap(({ id }) => directory.queueMailbox(id) ?? []);
+
+function missingMailboxes(
+  users: readonly User[],
+  queues: readonly MailboxId[],
+  stored: readonly MailboxId[],
+): Problem[] {
   const known = new Set(stored);
-  return users
-    .filter(({ state, mailbox }) => (state === 'active' || state === 'disabled') && !known.has(mailbox))
-    .map(({ mailbox }) => ({
-      mailbox,
-      kind: 'mailbox-missing',
-      detail: 'its user has no mailbox directory',
-    }));
+  const missing = (mailbox: MailboxId, detail: string): Problem[] =>
+    known.has(mailbox) ? [] : [{ mailbox, kind: 'mailbox-missing', detail }];
+  return [
+    ...users
+      .filter(({ state }) => state === 'active' || state === 'disabled')
+      .flatMap(({ mailbox }) => missing(mailbox, 'its user has no mailbox directory')),
+    ...queues.flatMap((mailbox) => missing(mailbox, 'the queue of an organization has no mailbox directory')),
+  ];
 }
 
 const keyProblems = ({ keyring }: Parts): Problem[] =>
@@ -141,11 +150,12 @@ const keyProblems = ({ keyring }: Parts): Problem[] =>
 
 /** @returns null when there is no user, or no verified key, for the mailbox. */
 function ownerOf({ directory, keyring }: Parts, mailbox: MailboxId): OwnerHandle | null {
-  const user = directory.userOfMailbox(mailbox);
-  if (user === null) return null;
+  const queueOf = directory.organizationOfQueue(mailbox);
+  const organization = queueOf ?? directory.userOfMailbox(mailbox)?.organization;
+  if (organization === undefined) return null;
   try {
     return keyring.ownerHandle({
-      organization: user.organization,
+      organization,
       mailbox,
       quotaOctets: null,
       principal: 'administrator',
@@ -153,6 +163,7 @@ function ownerOf({ directory, keyring }: Parts, mailbox: MailboxId): OwnerHandle
       address: '',
       reason: 'fsck',
       isBackground: true,
+      purpose: queueOf === null ? 'mailbox' : 'queue',
     });
   } catch (error) {
     if (error instanceof IntegrityError) return null;

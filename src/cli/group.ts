@@ -12,7 +12,11 @@ export const groupCommands: CommandTable = {
     operands: ['ADDRESS'],
     options: {
       name: { value: 'NAME', help: 'its display name' },
-      member: { value: 'ADDRESS', isRepeatable: true, help: 'a user or group of the same organization' },
+      member: {
+        value: 'ADDRESS',
+        isRepeatable: true,
+        help: 'a user or group of the same organization, or an address elsewhere',
+      },
     },
     examples: ['group create sales@example.com --member alice@example.com --member bob@example.com'],
     operation: 'group create',

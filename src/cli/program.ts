@@ -16,6 +16,7 @@ import {
 } from './command.ts';
 import { configCommands } from './config-check.ts';
 import { demoCommands } from './demo.ts';
+import { dkimCommands } from './dkim.ts';
 import { domainCommands } from './domain.ts';
 import { fsckCommands } from './fsck.ts';
 import { groupCommands } from './group.ts';
@@ -24,6 +25,7 @@ import { helpOnCommand, overview } from './help.ts';
 import { mailboxCommands } from './mailbox.ts';
 import { orgCommands } from './org.ts';
 import { printable } from './output.ts';
+import { queueCommands } from './queue.ts';
 import { serveCommands } from './serve-command.ts';
 import type { Terminal } from './terminal.ts';
 import { userCommands } from './user.ts';
@@ -33,10 +35,12 @@ const COMMANDS: CommandTable = {
   ...demoCommands,
   ...orgCommands,
   ...domainCommands,
+  ...dkimCommands,
   ...userCommands,
   ...mailboxCommands,
   ...groupCommands,
   ...aliasCommands,
+  ...queueCommands,
   ...configCommands,
   ...fsckCommands,
   ...auditCommands,

@@ -45,7 +45,7 @@ async function carryOutHere(
   ]);
   const parts = await openAlone(config);
   try {
-    return await administer(parts.accounts, { name, args });
+    return await administer(parts.accounts, { name, args }, parts);
   } finally {
     await parts.close();
   }

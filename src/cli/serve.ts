@@ -22,6 +22,8 @@ import { ACCOUNT_RETRY_MS, HTTP_PROBE_MS } from '../limits.ts';
 import { Exposition } from '../metrics/exposition.ts';
 import { serverMetrics } from '../metrics/server-metrics.ts';
 import { inNetworks } from '../networks.ts';
+import type { Outbound } from '../outbound/outbound.ts';
+import { SendingLimits } from '../outbound/sending-limits.ts';
 import type { SmtpCounts } from '../smtp/counts.ts';
 import type { SmtpListener } from '../smtp/edge.ts';
 import { startLmtp } from '../smtp/lmtp.ts';
@@ -33,8 +35,10 @@ import { spoolDirectory } from '../store/embedded/layout.ts';
 import { Certificate } from '../tls/certificate.ts';
 import { adminSocketPath, startAdminSocket } from './admin-socket.ts';
 import { administer } from './administer.ts';
+import type { PublishedServer } from './dns-records.ts';
 import { openKeyService } from './key-service.ts';
 import { openLeaseRedis } from './lease-redis.ts';
+import { openOutbound, queueHandles } from './outbound-parts.ts';
 import { probesOf } from './probes.ts';
 
 export interface ServeOptions {
@@ -49,6 +53,11 @@ export interface Parts {
   readonly directory: Directory;
   readonly accounts: Accounts;
   readonly store: EmbeddedStore;
+  /** Mail for other servers; sends nothing until it is started. */
+  readonly outbound: Outbound;
+  readonly published: PublishedServer;
+  /** Of the listeners, as far as they listen. */
+  readonly ports: Partial<Record<ListenerName, number>>;
   close(): Promise<void>;
 }
 
@@ -93,7 +102,11 @@ export async function openParts(config: Config, { log, fatal }: ServeOptions): P
       defaultQuotaOctets: config.quota.defaultOctets,
     });
     closing.add(() => accounts.idle());
-    return { keyring, directory, accounts, store, close: () => closing.run() };
+    const ports: Parts['ports'] = {};
+    const outbound = openOutbound(config, { directory, keyring, store, log, mxPort: () => ports.mx });
+    closing.add(() => outbound.close(0));
+    const published = publishedServer(config);
+    return { keyring, directory, accounts, store, outbound, published, ports, close: () => closing.run() };
   } catch (error) {
     await closing.run();
     throw error;
@@ -114,7 +127,8 @@ export async function serve(config: Config, options: ServeOptions): Promise<Serv
     const probes = probesOf(config, parts, certificate);
     const admin = await startAdminSocket(
       adminSocketPath(config.dataDirectory),
-      (request) => administer(parts.accounts, request, () => readiness(probes, HTTP_PROBE_MS)),
+      (request) =>
+        administer(parts.accounts, request, { ...parts, readiness: () => readiness(probes, HTTP_PROBE_MS) }),
       { onBug: (error) => log.error({ err: error }, 'an administrative request failed') },
     );
     closing.add(() => admin.close());
@@ -165,7 +179,7 @@ async function listen(
   log: Logger,
   closing: Closing,
 ): Promise<Server['ports']> {
-  const ports: Partial<Record<ListenerName, number>> = {};
+  const { ports, outbound } = parts;
   const authenticator = new Authenticator({ directory: parts.directory });
   const logins = new Logins(authenticator);
   const deliverer = new Deliverer({
@@ -178,6 +192,9 @@ async function listen(
   const listeners: (() => Promise<void>)[] = [];
   closing.add(() => Promise.all(listeners.map((close) => close())));
 
+  if (config.roles.includes('queue')) {
+    listeners.push(() => outbound.close(graceMs));
+  }
   const smtpCounts = new Map<string, SmtpCounts>();
   const smtp = smtpParts(config, parts, certificate, deliverer, logins, log);
   for (const [name, start] of Object.entries(smtp)) {
@@ -223,7 +240,22 @@ async function listen(
     listeners.push(() => listener.close());
     ports.metrics = listener.port;
   }
+  // Last: mail that was waiting may already be answered.
+  if (config.roles.includes('queue')) await outbound.start();
   return ports;
+}
+
+/** Where the DNS should say that we are: by the configuration, whether or not we listen now. */
+function publishedServer(config: Config): PublishedServer {
+  const { imapHost, imapPort, smtpHost, smtpPort } = config.autoconfig;
+  const { imaps, submissions } = config.listeners;
+  const at = (host: string | null, port: number | null, listener: typeof imaps) =>
+    listener === false ? null : { host: host ?? config.hostname, port: port ?? listener.port };
+  return {
+    hostname: config.hostname,
+    imaps: at(imapHost, imapPort, imaps),
+    submissions: at(smtpHost, smtpPort, submissions),
+  };
 }
 
 /** What autoconfig and autodiscover tell; null where clients have nothing to connect to. */
@@ -269,9 +301,14 @@ function smtpParts(
     resolve: (address: string) => parts.directory.resolve(address),
     deliverHandle: parts.keyring.deliverHandle.bind(parts.keyring),
     store: parts.store,
+    ...(config.roles.includes('queue')
+      ? { queueHandle: queueHandles(config, parts), reporter: parts.outbound.reporter }
+      : {}),
   };
+  const limits = new SendingLimits(config.outbound.recipients);
   const submission = {
     ...deps,
+    countRecipient: limits.take.bind(limits),
     authenticate: async ({
       username,
       password,
@@ -284,10 +321,13 @@ function smtpParts(
       const user = await logins.authenticate('smtp', username, password, remoteAddress);
       const refuseLocked = () => parts.keyring.locks.refuse(user.organization, user.mailbox);
       refuseLocked();
+      const { organization, mailbox, userId } = user;
       return {
+        organization,
+        mailbox,
         owns: (address) => {
           refuseLocked();
-          return parts.directory.maySendAs(user.userId, address);
+          return parts.directory.maySendAs(userId, address);
         },
       };
     },

@@ -136,6 +136,19 @@ function contradictions(settings: Settings): { path: string; expected: string }[
       expected: 'expected the ARN of a key: needed by keys.service aws',
     });
   }
+  const { smarthost, organizations } = settings.outbound;
+  const relays = [
+    ['outbound.smarthost', smarthost] as const,
+    ...organizations.map(
+      ({ smarthost: own }, index) => [`outbound.organizations.${index}.smarthost`, own] as const,
+    ),
+  ];
+  for (const [path, { user, passwordFile, security }] of relays) {
+    if ((user === null) !== (passwordFile === null))
+      problems.push({ path, expected: 'expected user and passwordFile, or neither' });
+    if (user !== null && (security === 'none' || security === 'opportunistic'))
+      problems.push({ path: `${path}.security`, expected: 'expected starttls or tls: a password is sent' });
+  }
   if (keys.leaseIdleSeconds > keys.leaseAbsoluteSeconds) {
     problems.push({
       path: 'keys.leaseIdleSeconds',
@@ -208,9 +221,14 @@ function listenersThatNeedTls({ listeners, roles, plaintextAuthNetworks }: Setti
 
 /** Fills in what follows from other keys and from the machine. */
 function complete(settings: Settings, workingDirectory: string): Config {
-  const { tls, logging, keys, smtp, audit } = settings;
+  const { tls, logging, keys, smtp, audit, outbound } = settings;
   const absolute = (path: string) => resolve(workingDirectory, path);
   const absoluteOrNull = (path: string | null) => (path === null ? null : absolute(path));
+  const located = <T extends { passwordFile: string | null; caFile: string | null }>(relay: T): T => ({
+    ...relay,
+    passwordFile: absoluteOrNull(relay.passwordFile),
+    caFile: absoluteOrNull(relay.caFile),
+  });
   const dataDirectory = absolute(settings.dataDirectory);
   const keysDirectory = absoluteOrNull(settings.keysDirectory) ?? join(dataDirectory, 'keys');
   const hostname = settings.hostname ?? systemHostname();
@@ -225,6 +243,11 @@ function complete(settings: Settings, workingDirectory: string): Config {
       keyFile: absoluteOrNull(tls.keyFile),
     },
     smtp: { ...smtp, authenticationServiceId: smtp.authenticationServiceId ?? hostname },
+    outbound: {
+      ...outbound,
+      smarthost: located(outbound.smarthost),
+      organizations: outbound.organizations.map((one) => ({ ...one, smarthost: located(one.smarthost) })),
+    },
     keys: { ...keys, rootKeyFile: absoluteOrNull(keys.rootKeyFile) ?? join(keysDirectory, 'root.key') },
     audit: { ...audit, checkpointFile: absoluteOrNull(audit.checkpointFile) },
     redis: { ...settings.redis, caFile: absoluteOrNull(settings.redis.caFile) },

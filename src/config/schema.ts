@@ -10,6 +10,7 @@ import {
   CERTIFICATE_POLL_MS,
   CHECKPOINT_INTERVAL_MS,
   DISK_RESERVE_OCTETS,
+  DNS_TIMEOUT_MS,
   IMAP_APPEND_OCTETS,
   IMAP_AUTOLOGOUT_MS,
   IMAP_CONNECTIONS,
@@ -23,7 +24,17 @@ import {
   LEASE_ABSOLUTE_MS,
   LEASE_IDLE_MS,
   MIB,
+  OUTBOUND_CONNECTIONS,
+  OUTBOUND_CONNECTIONS_PER_DOMAIN,
+  OUTBOUND_DELAY_REPORT_MS,
+  OUTBOUND_EXPIRY_MS,
+  OUTBOUND_QUEUE_OCTETS,
+  OUTBOUND_RETRY_MS,
   REDIS_NODES,
+  SENDING_ORGANIZATION_DAY,
+  SENDING_ORGANIZATION_HOUR,
+  SENDING_USER_DAY,
+  SENDING_USER_HOUR,
   SHUTDOWN_MS,
   SMTP_CONNECTIONS,
   SMTP_CONNECTIONS_PER_ADDRESS,
@@ -33,7 +44,7 @@ import {
   SNAPSHOT_INTERVAL_MS,
 } from '../limits.ts';
 
-export const ROLES = ['mx', 'lmtp', 'submission', 'imap', 'http'] as const;
+export const ROLES = ['mx', 'lmtp', 'submission', 'imap', 'http', 'queue'] as const;
 export const LISTENER_NAMES = [
   'mx',
   'lmtp',
@@ -80,6 +91,27 @@ const listener = (host: string, standardPort: number) =>
   z
     .union([z.literal(false), z.strictObject({ host: text.default(host), port: port.default(standardPort) })])
     .default({ host, port: standardPort });
+
+/** Where mail is handed to, whatever the DNS says. Defaults are given by whoever uses it. */
+const relay = {
+  port: z.int().min(1).max(65_535).default(587),
+  security: z.enum(['starttls', 'tls', 'opportunistic', 'none']).default('starttls'),
+  user: text.nullable().default(null),
+  passwordFile: path.nullable().default(null),
+  caFile: path.nullable().default(null),
+};
+const relayHost = z.union([hostname, z.ipv4(), z.ipv6()]);
+/** `example.org`, `.example.org` for what is below it, `*` for all. */
+const routeDomain = z
+  .string()
+  .regex(/^(\*|\.?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?)$/, 'expected a domain');
+/** An address, with a port where it is not 53. */
+const dnsServer = z
+  .string()
+  .regex(
+    /^(\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?|\[[0-9A-Fa-f:]+\](:\d{1,5})?|[0-9A-Fa-f:]+)$/,
+    'expected an address such as 192.0.2.53 or [2001:db8::53]:53',
+  );
 
 /** A section whose keys all have defaults. */
 const section = <T extends z.core.$ZodLooseShape>(shape: T) => z.strictObject(shape).prefault({} as never);
@@ -128,6 +160,48 @@ export const settingsSchema = z.strictObject({
     maxConnectionsPerAddress: count.default(SMTP_CONNECTIONS_PER_ADDRESS),
     /** null: the hostname. */
     authenticationServiceId: hostname.nullable().default(null),
+  }),
+  outbound: section({
+    retrySeconds: z
+      .array(
+        z
+          .int()
+          .min(1)
+          .max(7 * 24 * 3600),
+      )
+      .min(1)
+      .default(OUTBOUND_RETRY_MS.map((ms) => ms / 1000)),
+    expirySeconds: seconds(OUTBOUND_EXPIRY_MS, 1, 30 * 24 * 3600),
+    delayReportSeconds: seconds(OUTBOUND_DELAY_REPORT_MS, 1, 30 * 24 * 3600),
+    maxConnections: count.max(10_000).default(OUTBOUND_CONNECTIONS),
+    maxConnectionsPerDomain: count.max(1_000).default(OUTBOUND_CONNECTIONS_PER_DOMAIN),
+    /** Of each organization. */
+    maxQueueOctets: z.int().min(MIB).default(OUTBOUND_QUEUE_OCTETS),
+    /** RFC 5321 §2.3.4 knows no other. */
+    port: z.int().min(1).max(65_535).default(25),
+    /** Empty: the system's. */
+    dnsServers: z.array(dnsServer).default([]),
+    dnsTimeoutSeconds: seconds(DNS_TIMEOUT_MS, 1, 60),
+    /** Recipients elsewhere; null: no bound. */
+    recipients: section({
+      userPerHour: count.nullable().default(SENDING_USER_HOUR),
+      userPerDay: count.nullable().default(SENDING_USER_DAY),
+      organizationPerHour: count.nullable().default(SENDING_ORGANIZATION_HOUR),
+      organizationPerDay: count.nullable().default(SENDING_ORGANIZATION_DAY),
+    }),
+    routes: z
+      .array(
+        z.strictObject({
+          domain: routeDomain,
+          host: relayHost,
+          port: z.int().min(1).max(65_535).default(25),
+        }),
+      )
+      .default([]),
+    smarthost: section({ host: relayHost.nullable().default(null), ...relay }),
+    organizations: z
+      .array(z.strictObject({ organization: text, smarthost: z.strictObject({ host: relayHost, ...relay }) }))
+      .default([]),
   }),
   imap: section({
     maxAppendOctets: z

@@ -11,15 +11,24 @@ import type { MailStore, Placement } from '../store/types.ts';
 import { yieldingTo } from '../yielding.ts';
 import { type Acceptance, acceptStream, acceptWhole } from './acceptance.ts';
 import { Gate } from './gate.ts';
+import { encodeEnvelope, type OnwardFacts, type OnwardRecipient } from './onward.ts';
 import { discardSealed, type SealOptions, sealMessage } from './seal-message.ts';
 import type { Spool } from './spool.ts';
+
+/** A mailbox that a recipient stands for; or the queue that carries the message on to somebody elsewhere. */
+export interface Destination extends Placement {
+  /** In a queue: to whom. */
+  readonly onward?: readonly OnwardRecipient[];
+}
 
 export interface Delivery {
   /** Complete. Stays the caller's, who closes it. */
   readonly message: Spool;
   readonly acceptance: Acceptance;
   /** One entry for each recipient that was accepted, in order: the mailboxes it stands for, at least one. */
-  readonly recipients: readonly (readonly Placement[])[];
+  readonly recipients: readonly (readonly Destination[])[];
+  /** For queues. */
+  readonly onward?: OnwardFacts;
   /**
    * Who can be answered: 'all' recipients with one reply (SMTP), so that nothing is delivered unless all have room, or
    * 'each' for itself (LMTP).
@@ -64,7 +73,8 @@ export class Deliverer {
    */
   async deliver(delivery: Delivery): Promise<DeliveryResult> {
     const { recipients } = delivery;
-    const sealed = await this.#sealForEach(delivery, byOrganization(distinctPlacements(recipients).values()));
+    const placements = distinctPlacements(recipients, delivery.onward);
+    const sealed = await this.#sealForEach(delivery, byOrganization(placements.values()));
     const failures = await this.#store(sealed);
     return { outcomes: recipients.map((recipient) => outcomeOf(recipient, failures)), failures };
   }
@@ -144,13 +154,29 @@ export async function hasRoomForSome(
   return false;
 }
 
-/** A mailbox that is addressed twice (by an alias and a group, say) gets one copy, where its first address wants it. */
-function distinctPlacements(recipients: readonly (readonly Placement[])[]): Map<MailboxId, Placement> {
+/**
+ * A mailbox that is addressed twice (by an alias and a group, say) gets one copy, where its first address wants it; a
+ * queue one for all that it carries the message to.
+ */
+function distinctPlacements(
+  recipients: readonly (readonly Destination[])[],
+  facts: OnwardFacts | undefined,
+): Map<MailboxId, Placement> {
   const placements = new Map<MailboxId, Placement>();
+  const onward = new Map<MailboxId, OnwardRecipient[]>();
   for (const recipient of recipients) {
-    for (const placement of recipient) {
-      if (!placements.has(placement.handle.mailbox)) placements.set(placement.handle.mailbox, placement);
+    for (const destination of recipient) {
+      const { mailbox } = destination.handle;
+      if (!placements.has(mailbox)) placements.set(mailbox, destination);
+      if (destination.onward === undefined) continue;
+      const to = onward.get(mailbox);
+      if (to === undefined) onward.set(mailbox, [...destination.onward]);
+      else to.push(...destination.onward);
     }
+  }
+  for (const [mailbox, to] of onward) {
+    if (facts === undefined) throw new Error('A delivery to a queue lacks the facts of its envelope');
+    placements.set(mailbox, { ...placements.get(mailbox)!, envelope: encodeEnvelope(facts, to) });
   }
   return placements;
 }

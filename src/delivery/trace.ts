@@ -10,8 +10,8 @@ import type { HeaderField } from '../message/header.ts';
 export interface TraceFacts {
   /** Reverse-path of the SMTP envelope; '' is the null one. null: none is written (the message goes on from here). */
   readonly returnPath: string | null;
-  /** What the client called itself in HELO, EHLO or LHLO; not to be trusted. */
-  readonly helo: string;
+  /** What the client called itself in HELO, EHLO or LHLO; not to be trusted. null: the message was made here. */
+  readonly helo: string | null;
   /** The client's network address. */
   readonly remoteAddress: string;
   /** Our own name. */
@@ -36,9 +36,10 @@ export function traceBlock(facts: TraceFacts): string {
   const returnPath = facts.returnPath === null ? '' : `Return-Path: <${facts.returnPath}>\r\n`;
   const tls = facts.via.tls;
   const lines = [
-    `Received: from ${heloWord(facts.helo)} (${addressLiteral(facts.remoteAddress)})`,
+    `Received: from ${heloWord(facts.helo ?? '')} (${addressLiteral(facts.remoteAddress)})`,
     `by ${facts.host} with ${withWord(facts.via)}${tls === null ? '' : ` (${tls.version} ${tls.cipher})`} id ${facts.id}`,
   ];
+  if (facts.helo === null) lines.splice(0, 2, `Received: by ${facts.host} id ${facts.id}`);
   if (facts.forRecipient !== null) lines.push(`for <${facts.forRecipient}>`);
   return `${returnPath}${lines.join('\r\n\t')}; ${formatDate(facts.receivedAt)}\r\n`;
 }

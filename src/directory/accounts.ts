@@ -6,12 +6,14 @@
 import { availableParallelism } from 'node:os';
 import { IntegrityError, RefusedError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
+import type { DkimAlgorithm, DkimKeyRow } from '../keys/key-store.ts';
 import type { Keyring, LocksOf } from '../keys/keyring.ts';
 import { LOGIN_HASHES_AT_ONCE, MAILBOXES_CREATED_AT_ONCE } from '../limits.ts';
 import type { MailStore } from '../store/types.ts';
+import { canonicalDomain } from './address.ts';
 import type { Directory } from './directory.ts';
 import { hashPassword } from './password.ts';
-import type { Organization, User } from './types.ts';
+import type { Domain, Organization, User } from './types.ts';
 
 export interface AccountRequest {
   readonly address: string;
@@ -35,6 +37,10 @@ export interface AccountParts {
     | 'checkpoint'
     | 'endLease'
     | 'locks'
+    | 'createDkimKeys'
+    | 'dkimKeys'
+    | 'activateDkimKeys'
+    | 'removeDkimKeys'
   >;
   readonly store: Pick<MailStore, 'createMailbox' | 'removeMailbox'>;
   /** Of users that are made without one of their own; null: no limit. */
@@ -71,6 +77,7 @@ export class Accounts {
         this.directory.removeOrganization(organization.id);
         throw error;
       }
+      await this.#ensureQueue(organization.id, principal);
       return organization;
     });
   }
@@ -82,6 +89,7 @@ export class Accounts {
       if (this.directory.domains(id).length > 0 || this.directory.users({ organization: id }).length > 0) {
         throw new RefusedError('in-use', 'The organization still has domains or users');
       }
+      await this.#removeQueue(id, principal);
       this.directory.setDirectoryKey(id, null);
       await this.#keyring.removeOrganizationKeys(id, principal);
       this.directory.removeOrganization(id);
@@ -166,7 +174,10 @@ export class Accounts {
         await work().catch((error: unknown) => failures.push(error));
       };
       for (const organization of this.directory.organizations()) {
-        await attempt(() => this.#ensureKeys(organization, principal));
+        await attempt(async () => {
+          await this.#ensureKeys(organization, principal);
+          await this.#ensureQueue(organization.id, principal);
+        });
       }
       for (const user of this.directory.users({ state: 'removing' })) {
         await attempt(() => this.#remove(user, principal));
@@ -174,6 +185,49 @@ export class Accounts {
       const creating = this.directory.users({ state: 'creating' });
       return [...failures, ...(await this.#complete(creating, principal, signal))];
     });
+  }
+
+  /** With its DKIM keys. @throws RefusedError 'nonexistent', 'in-use' while it has addresses. */
+  removeDomain(name: string, principal: string): Promise<void> {
+    return this.#change(async () => {
+      const { name: domain } = this.domain(name);
+      this.directory.removeDomain(domain);
+      await this.#keyring.removeDkimKeys(domain, null, principal);
+    });
+  }
+
+  /** @throws RefusedError 'nonexistent'. */
+  domain(name: string): Domain {
+    const canonical = canonicalDomain(name);
+    const domain = this.directory.domains().find((known) => known.name === canonical);
+    if (domain === undefined) throw new RefusedError('nonexistent', 'There is no such domain');
+    return domain;
+  }
+
+  /** Keys that sign nothing yet. @throws RefusedError 'nonexistent', 'too-many', 'key-denied'; UnavailableError. */
+  createDkimKeys(
+    name: string,
+    algorithms: readonly DkimAlgorithm[],
+    principal: string,
+  ): Promise<readonly DkimKeyRow[]> {
+    const { organization, name: domain } = this.domain(name);
+    return this.#keyring.createDkimKeys(organization, domain, algorithms, principal);
+  }
+
+  /** Of one domain, or of all. @throws RefusedError 'nonexistent'. */
+  dkimKeys(name: string | null): readonly DkimKeyRow[] {
+    return name === null ? this.#keyring.dkimKeys() : this.#keyring.dkimKeys(this.domain(name).name);
+  }
+
+  /** The keys that wait sign from now on, those that signed are retired. @throws RefusedError 'nonexistent'. */
+  activateDkimKeys(name: string): Promise<void> {
+    return this.#keyring.activateDkimKeys(this.domain(name).name);
+  }
+
+  /** @throws RefusedError 'nonexistent'. */
+  async removeDkimKey(name: string, selector: string, principal: string): Promise<void> {
+    const removed = await this.#keyring.removeDkimKeys(this.domain(name).name, selector, principal);
+    if (removed === 0) throw new RefusedError('nonexistent', 'The domain has no such DKIM key');
   }
 
   /** Resolves when no change is under way. */
@@ -236,6 +290,38 @@ export class Accounts {
     if (hadKeys) throw new IntegrityError('missing-key', 'The keys of an organization are gone');
     if (!hasKeys) await this.#keyring.createOrganizationKeys(id, keyId ?? undefined, principal);
     this.directory.setDirectoryKey(id, this.#keyring.directoryKey(id));
+  }
+
+  /** The mailbox of the organization's outgoing mail; every step may be done twice. */
+  async #ensureQueue(organization: OrganizationId, principal: string): Promise<void> {
+    if (this.directory.queueMailbox(organization) !== null) return;
+    const mailbox = this.directory.nameQueueMailbox(organization);
+    const purpose = 'queue';
+    await this.#keyring.createManyMailboxKeys([{ organization, mailbox, principal, purpose }]);
+    const owner = this.#keyring.ownerHandle({
+      organization,
+      mailbox,
+      quotaOctets: null,
+      principal,
+      protocol: 'admin',
+      address: 'local',
+      reason: 'create queue',
+      isBackground: true,
+      purpose,
+    });
+    try {
+      await this.#store.createMailbox(owner, purpose);
+    } finally {
+      this.#keyring.endLease(mailbox);
+    }
+    this.directory.setQueueReady(organization);
+  }
+
+  /** With what is still in it. */
+  async #removeQueue(organization: OrganizationId, principal: string): Promise<void> {
+    const mailbox = this.directory.nameQueueMailbox(organization);
+    await this.#store.removeMailbox({ kind: 'maintenance', organization, mailbox, principal });
+    await this.#keyring.removeMailboxKeys(mailbox, principal);
   }
 
   async #remove(user: User, principal: string): Promise<void> {

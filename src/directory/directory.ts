@@ -61,6 +61,8 @@ const ORGANIZATION = `SELECT organization_id AS id, name, key_id AS keyId FROM o
 /** The memberships of a group and of all groups within it, counted no further than `?2`. */
 const COUNT_WITHIN = `${GROUPS_WITHIN} SELECT count(user_id) AS users, count(child_group_id) AS groups
   FROM (SELECT user_id, child_group_id FROM inside JOIN member ON group_id = id LIMIT ?2)`;
+const COUNT_OUTSIDE = `${GROUPS_WITHIN} SELECT count(*) AS members
+  FROM (SELECT 1 FROM inside JOIN outside_member ON group_id = id LIMIT ?2)`;
 /** A group and every group that holds it, directly or not. */
 const GROUPS_ABOVE = `WITH RECURSIVE above (id) AS (VALUES (?1)
   UNION SELECT group_id FROM above JOIN member ON child_group_id = id) SELECT id FROM above`;
@@ -136,6 +138,39 @@ export class Directory {
   setDirectoryKey(organization: OrganizationId, key: Uint8Array | null): void {
     const sql = 'UPDATE organization SET directory_key = ? WHERE organization_id = ?';
     this.#tables.run(sql, key, organization);
+  }
+
+  /** Where the organization's outgoing mail waits; null until that mailbox was made. */
+  queueMailbox(organization: OrganizationId): MailboxId | null {
+    const queue = this.#queueOf(organization);
+    return queue?.isReady === 1 ? queue.mailbox : null;
+  }
+
+  /** The same, ready or not; named now when it was not. @throws RefusedError 'nonexistent' (organization). */
+  nameQueueMailbox(organization: OrganizationId): MailboxId {
+    const known = this.#queueOf(this.organization(organization).id)?.mailbox;
+    if (known != null) return known;
+    const mailbox = newMailboxId();
+    const sql = 'UPDATE organization SET queue_mailbox_id = ? WHERE organization_id = ?';
+    this.#tables.run(sql, mailbox, organization);
+    return mailbox;
+  }
+
+  /** Its keys and the mailbox are there. */
+  setQueueReady(organization: OrganizationId): void {
+    this.#tables.run('UPDATE organization SET queue_is_ready = 1 WHERE organization_id = ?', organization);
+  }
+
+  /** Whose outgoing mail the mailbox holds; null for any other mailbox. */
+  organizationOfQueue(mailbox: MailboxId): OrganizationId | null {
+    const sql = 'SELECT organization_id AS organization FROM organization WHERE queue_mailbox_id = ?';
+    return this.#tables.get<{ organization: OrganizationId }>(sql, mailbox)?.organization ?? null;
+  }
+
+  /** The organization that has the domain; null for a domain elsewhere, and for what is none. */
+  organizationOfDomain(name: string): OrganizationId | null {
+    const domain = canonicalDomain(name);
+    return domain === null ? null : this.#resolver.organizationOfDomain(domain);
   }
 
   /** @throws RefusedError 'already-exists' (in any organization), 'invalid'. */
@@ -266,7 +301,7 @@ export class Directory {
 
   // --- Groups ---
 
-  /** @throws RefusedError 'already-exists', 'nonexistent' (domain or member), 'not-permitted' (a member outside). */
+  /** @throws RefusedError 'already-exists', 'nonexistent' (domain or member), 'not-permitted' (a member in another organization). */
   createGroup(address: string, members: readonly string[], displayName = ''): Group {
     const canonical = requireAddress(address);
     this.#changed(() => {
@@ -304,7 +339,10 @@ export class Directory {
     const { id } = this.#groupAt(group);
     this.#changed(() => {
       for (const member of members) {
-        const owner = this.#ownerOf(requireAddress(member).address);
+        const { address } = requireAddress(member);
+        const owner = this.#ownerOf(address);
+        const outside = 'DELETE FROM outside_member WHERE group_id = ? AND canonical = ?';
+        if (this.#tables.run(outside, id, address).changes > 0) continue;
         const sql = 'DELETE FROM member WHERE group_id = ? AND (user_id = ? OR child_group_id = ?)';
         const { changes } = this.#tables.run(sql, id, owner?.userId ?? null, owner?.groupId ?? null);
         if (changes === 0) throw new RefusedError('nonexistent', 'The group has no such member');
@@ -360,6 +398,12 @@ export class Directory {
 
   // --- Inside ---
 
+  #queueOf(organization: OrganizationId): { mailbox: MailboxId | null; isReady: number } | undefined {
+    const sql = `SELECT queue_mailbox_id AS mailbox, queue_is_ready AS isReady FROM organization
+      WHERE organization_id = ?`;
+    return this.#tables.get(sql, organization);
+  }
+
   #createUser({ address, displayName = '', quotaOctets = null, passwordHash }: NewUser): User {
     const canonical = requireAddress(address);
     if (canonical.localPart.includes('+')) {
@@ -391,8 +435,16 @@ export class Directory {
     for (const member of members) {
       const canonical = requireAddress(member);
       const owner = this.#ownerOf(canonical.address);
-      if (owner === null && this.#resolver.organizationOfDomain(canonical.domain) === organization) {
+      const domainOf = this.#resolver.organizationOfDomain(canonical.domain);
+      if (owner === null && domainOf === organization) {
         throw new RefusedError('nonexistent', 'There is no such user or group to be a member');
+      }
+      if (domainOf === null) {
+        // Its local part may mean something by its case there (RFC 5321 §2.4).
+        const spelled = `${member.slice(0, member.lastIndexOf('@'))}@${canonical.domain}`;
+        const sql = 'INSERT OR IGNORE INTO outside_member VALUES (?, ?, ?, ?)';
+        this.#tables.run(sql, group, organization, canonical.address, spelled);
+        continue;
       }
       if (owner?.organization !== organization) {
         throw new RefusedError('not-permitted', 'A member must belong to the same organization');
@@ -403,7 +455,8 @@ export class Directory {
     for (const { id } of this.#tables.all<{ id: number }>(GROUPS_ABOVE, group)) {
       const limit = 2 * GROUP_MEMBERS + 1;
       const within = this.#tables.get<{ users: number; groups: number }>(COUNT_WITHIN, id, limit)!;
-      if (within.users > GROUP_MEMBERS || within.groups > GROUP_MEMBERS) {
+      const { members: outside } = this.#tables.get<{ members: number }>(COUNT_OUTSIDE, id, limit)!;
+      if (within.users > GROUP_MEMBERS || within.groups > GROUP_MEMBERS || outside > GROUP_MEMBERS) {
         throw new RefusedError('too-many', `A group and those in it have at most ${GROUP_MEMBERS} members`);
       }
     }
@@ -424,7 +477,11 @@ export class Directory {
     const sql = `SELECT address FROM member JOIN address ON is_primary = 1
       AND (address.user_id = member.user_id OR address.group_id = child_group_id)
       WHERE member.group_id = ? ORDER BY address`;
-    return this.#tables.all<{ address: string }>(sql, group).map(({ address }) => address);
+    const outside = 'SELECT address FROM outside_member WHERE group_id = ? ORDER BY canonical';
+    return [
+      ...this.#tables.all<{ address: string }>(sql, group),
+      ...this.#tables.all<{ address: string }>(outside, group),
+    ].map(({ address }) => address);
   }
 
   #insertAddress({ address, domain }: CanonicalAddress, owner: Owner, isPrimary: boolean): void {

@@ -20,6 +20,8 @@ export const GROUPS_WITHIN = `WITH RECURSIVE inside (id) AS (VALUES (?1)
   UNION SELECT child_group_id FROM inside JOIN member ON group_id = id WHERE child_group_id IS NOT NULL)`;
 const USERS_WITHIN = `FROM user WHERE user_id IN (SELECT user_id FROM inside JOIN member ON group_id = id)`;
 const MAILBOXES_WITHIN = `${GROUPS_WITHIN} SELECT mailbox_id, quota_octets ${USERS_WITHIN} AND state = 'active'`;
+const OUTSIDE_WITHIN = `${GROUPS_WITHIN} SELECT DISTINCT address FROM inside JOIN outside_member ON group_id = id
+  GROUP BY canonical ORDER BY canonical`;
 const IS_PENDING = `${GROUPS_WITHIN} SELECT 1 ${USERS_WITHIN} AND state = 'creating' LIMIT 1`;
 
 /** The first user of an organization, and the first domain whose organization has one. */
@@ -105,9 +107,11 @@ export class Resolver {
   /** Members that cannot take mail are passed over. All are of the group's organization: the schema sees to it. */
   #expanded(id: number, organization: OrganizationId): Resolution {
     const rows = this.#tables.arrays<[MailboxId, number | null]>(MAILBOXES_WITHIN, id);
-    if (rows.length > 0) {
+    const addresses = this.#tables.arrays<[string]>(OUTSIDE_WITHIN, id).map(([address]) => address);
+    if (rows.length > 0 || addresses.length > 0) {
       const mailboxes = rows.map(([mailbox, quotaOctets]) => ({ organization, mailbox, quotaOctets }));
-      return { kind: 'local', mailboxes };
+      const outside = addresses.length === 0 ? {} : { outside: { organization, addresses } };
+      return { kind: 'local', mailboxes, ...outside };
     }
     return { kind: this.#tables.get(IS_PENDING, id) === undefined ? 'disabled' : 'pending' };
   }
@@ -129,4 +133,4 @@ function userResolution({ organization, mailbox, quotaOctets, state }: UserHolde
 
 /** In mailboxes; an empty group costs memory too. */
 const weight = (resolution: Resolution): number =>
-  resolution.kind === 'local' ? resolution.mailboxes.length : 1;
+  resolution.kind === 'local' ? resolution.mailboxes.length + (resolution.outside?.addresses.length ?? 0) : 1;

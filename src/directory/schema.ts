@@ -81,6 +81,22 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX member_user ON member (user_id);
   CREATE INDEX member_child ON member (child_group_id);
   `,
+  `
+  -- The mailbox of an organization's outgoing mail: named before its keys are made, ready once it takes mail.
+  ALTER TABLE organization ADD COLUMN queue_mailbox_id TEXT;
+  ALTER TABLE organization ADD COLUMN queue_is_ready INTEGER NOT NULL DEFAULT 0;
+  `,
+  `
+  -- Members of groups who are elsewhere; \`canonical\` is for comparing, \`address\` for sending.
+  CREATE TABLE outside_member (
+    group_id        INTEGER NOT NULL,
+    organization_id TEXT    NOT NULL,
+    canonical       TEXT    NOT NULL,
+    address         TEXT    NOT NULL,
+    PRIMARY KEY (group_id, canonical),
+    FOREIGN KEY (group_id, organization_id) REFERENCES "group" (group_id, organization_id) ON DELETE CASCADE
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 const SETTINGS: readonly Setting[] = [

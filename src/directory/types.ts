@@ -34,7 +34,7 @@ export interface Group {
   readonly organization: OrganizationId;
   readonly address: string;
   readonly displayName: string;
-  /** Addresses of users and groups of the same organization. */
+  /** Addresses of users and groups of the same organization, and of people elsewhere. */
   readonly members: readonly string[];
 }
 
@@ -51,9 +51,21 @@ export interface LocalMailbox {
   readonly quotaOctets: number | null;
 }
 
+export interface OutsideMembers {
+  /** The group's, whose queue takes the mail there. */
+  readonly organization: OrganizationId;
+  readonly addresses: readonly string[];
+}
+
 /** Where mail to an address goes; aliases followed, groups expanded, sub-addresses cut. */
 export type Resolution =
-  | { readonly kind: 'local'; readonly mailboxes: readonly LocalMailbox[] }
+  | {
+      readonly kind: 'local';
+      /** Empty when there are only members elsewhere. */
+      readonly mailboxes: readonly LocalMailbox[];
+      /** Of a group with members elsewhere; at least one of them. */
+      readonly outside?: OutsideMembers;
+    }
   /** The domain is ours, the address is not. */
   | { readonly kind: 'unknown' }
   | { readonly kind: 'disabled' }

@@ -9,11 +9,13 @@ import type { MailboxId, OrganizationId } from '../ids.ts';
 /** Name-value pairs; AWS KMS compares them exactly and without regard to order. */
 export type EncryptionContext = Readonly<Record<string, string>>;
 
+/** What a mailbox is for: `mailbox`, a user's; `queue`, an organization's outgoing mail. */
+export type MailboxPurpose = 'mailbox' | 'queue';
 /**
- * `mailbox`: the identity seed of a mailbox. `directory`: an organization's statement signing key. `cache`: what its
- * entries in Redis are sealed under.
+ * Of a mailbox: its identity seed. `directory`: an organization's statement signing key. `cache`: what its entries in Redis
+ * are sealed under. `dkim`: a domain's signing key.
  */
-export type KeyPurpose = 'mailbox' | 'directory' | 'cache';
+export type KeyPurpose = MailboxPurpose | 'directory' | 'cache' | 'dkim';
 
 export interface ContextOptions {
   /** Name of the pair that names the organization; WorkMail's is `aws:workmail:arn`. */
@@ -66,6 +68,12 @@ export function isContextOf(context: EncryptionContext, subject: KeySubject): bo
     others.length === 1 &&
     others[0]!.endsWith(organizationSuffix(subject))
   );
+}
+
+/** What the mailbox is for whose context this is; null when it is none. */
+export function mailboxPurpose(context: EncryptionContext): MailboxPurpose | null {
+  const purpose = context[PURPOSE];
+  return purpose === 'mailbox' || purpose === 'queue' ? purpose : null;
 }
 
 const organizationSuffix = ({ organization }: KeySubject): string => `:organization/${organization}`;

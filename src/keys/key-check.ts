@@ -1,9 +1,9 @@
 /** What fsck can say of the key store without unwrapping anything. */
 import { LetterlockError } from '../errors.ts';
 import { OBJECT_OVERHEAD_OCTETS } from '../seal/object.ts';
-import { isContextOf, type KeySubject } from './context.ts';
+import { isContextOf, type KeySubject, mailboxPurpose } from './context.ts';
 import type { KeyStore, MailboxKeyRow, OrganizationKeyRow, WrappedKey } from './key-store.ts';
-import { cachePlace, directoryPlace, mailboxPlace } from './key-use.ts';
+import { cachePlace, directoryPlace, dkimPlace, mailboxPlace } from './key-use.ts';
 import { INDEX_KEY_OCTETS } from './opened-keys.ts';
 import type { VerifiedRecipients } from './verified-recipients.ts';
 
@@ -33,6 +33,16 @@ export function* checkKeys(store: KeyStore, recipients: VerifiedRecipients): Gen
       yield { ...found, sentence: 'The current key is not that of the highest epoch.' };
     }
   }
+  for (const { organization, domain, selector, secret } of store.dkimKeys()) {
+    for (const sentence of wrappedProblems(secret, dkimPlace(organization))) {
+      yield {
+        organization,
+        mailbox: null,
+        epoch: null,
+        sentence: `DKIM key ${selector} of ${domain}: ${sentence}`,
+      };
+    }
+  }
   for (const row of store.allKeys()) {
     const { organization, mailbox, epoch } = row;
     for (const sentence of mailboxProblems(row, recipients)) yield { organization, mailbox, epoch, sentence };
@@ -54,7 +64,9 @@ function* mailboxProblems(row: MailboxKeyRow, recipients: VerifiedRecipients): G
     if (!(error instanceof LetterlockError)) throw error;
     yield error.message;
   }
-  yield* wrappedProblems(row.identity, mailboxPlace(row.organization, row.mailbox, row.epoch));
+  const { organization, mailbox, epoch, identity } = row;
+  const purpose = mailboxPurpose(identity.context) ?? 'mailbox';
+  yield* wrappedProblems(identity, mailboxPlace(organization, mailbox, epoch, purpose));
   if (row.sealedIndexKey.length !== INDEX_KEY_OCTETS + OBJECT_OVERHEAD_OCTETS) {
     yield 'The sealed index key has a wrong length.';
   }

@@ -50,6 +50,20 @@ const MIGRATIONS: readonly string[] = [
      wrapped      BLOB NOT NULL,
      created_at   INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;`,
+  `CREATE TABLE dkim_key (
+     domain       TEXT NOT NULL,
+     selector     TEXT NOT NULL,
+     organization TEXT NOT NULL REFERENCES organization_key,
+     algorithm    TEXT NOT NULL CHECK (algorithm IN ('rsa', 'ed25519')),
+     public_key   BLOB NOT NULL,
+     key_id       TEXT NOT NULL,
+     context      TEXT NOT NULL,
+     wrapped      BLOB NOT NULL,
+     state        TEXT NOT NULL CHECK (state IN ('waiting', 'active', 'retired')),
+     created_at   INTEGER NOT NULL,
+     PRIMARY KEY (domain, selector)
+   ) STRICT;
+   CREATE INDEX dkim_key_organization ON dkim_key (organization);`,
 ];
 
 /** What durability and secrecy rest on. */

@@ -63,6 +63,23 @@ export interface Lock {
   readonly reason: string;
 }
 
+export type DkimAlgorithm = 'rsa' | 'ed25519';
+
+export interface DkimKeyRow {
+  readonly organization: OrganizationId;
+  readonly domain: string;
+  readonly selector: string;
+  readonly algorithm: DkimAlgorithm;
+  /** As it is published: SubjectPublicKeyInfo, or 32 octets. */
+  readonly publicKey: Buffer;
+  /** PKCS #8. */
+  readonly secret: WrappedKey;
+  /** `waiting` for its DNS record; `active`: signs; `retired`: what it signed may still be verified. */
+  readonly state: 'waiting' | 'active' | 'retired';
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+}
+
 export interface MailboxEpochs {
   readonly organization: OrganizationId;
   readonly mailbox: MailboxId;
@@ -136,7 +153,10 @@ export class KeyStore {
     ) {
       throw new RefusedError('in-use', 'The organization still has mailboxes.');
     }
-    this.#prepare('DELETE FROM organization_key WHERE organization = ?').run(organization);
+    this.#transaction(() => {
+      this.#prepare('DELETE FROM dkim_key WHERE organization = ?').run(organization);
+      this.#prepare('DELETE FROM organization_key WHERE organization = ?').run(organization);
+    });
     this.emptyWal();
   }
 
@@ -358,6 +378,54 @@ export class KeyStore {
     }
   }
 
+  /** Of one domain, or of all, the oldest first. */
+  dkimKeys(domain?: string): readonly DkimKeyRow[] {
+    return this.#prepare(
+      'SELECT * FROM dkim_key WHERE ?1 IS NULL OR domain = ?1 ORDER BY domain, created_at, selector',
+    )
+      .all(domain ?? null)
+      .map(dkimKeyRow);
+  }
+
+  addDkimKeys(rows: readonly DkimKeyRow[]): void {
+    this.#transaction(() => {
+      for (const row of rows) {
+        this.#prepare('INSERT INTO dkim_key VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
+          row.domain,
+          row.selector,
+          row.organization,
+          row.algorithm,
+          row.publicKey,
+          row.secret.keyId,
+          JSON.stringify(row.secret.context),
+          row.secret.wrapped,
+          row.state,
+          row.createdAt,
+        );
+      }
+    });
+  }
+
+  /** What waits signs from now on, what signed is retired. */
+  activateDkimKeys(domain: string): void {
+    this.#transaction(() => {
+      this.#prepare(`UPDATE dkim_key SET state = 'retired' WHERE domain = ? AND state = 'active'`).run(
+        domain,
+      );
+      this.#prepare(`UPDATE dkim_key SET state = 'active' WHERE domain = ? AND state = 'waiting'`).run(
+        domain,
+      );
+    });
+  }
+
+  /** One key, or all of the domain. @returns how many there were. @throws as emptyWal does, with the rows deleted. */
+  removeDkimKeys(domain: string, selector: string | null): number {
+    const sql = 'DELETE FROM dkim_key WHERE domain = ?1 AND (?2 IS NULL OR selector = ?2)';
+    const { changes } = this.#prepare(sql).run(domain, selector);
+    if (changes !== 0) this.emptyWal();
+    return Number(changes);
+  }
+
   /** The organization whose keys the mailbox has, whatever their state. */
   organizationOf(mailbox: MailboxId): OrganizationId | undefined {
     const row = this.#prepare('SELECT organization FROM mailbox WHERE mailbox = ?').get(mailbox);
@@ -447,6 +515,17 @@ const wrappedKey = (row: Row): WrappedKey => ({
 });
 
 const lockOf = (row: Row): Lock => ({ since: number(row, 'locked_at'), reason: text(row, 'reason') });
+
+const dkimKeyRow = (row: Row): DkimKeyRow => ({
+  organization: text(row, 'organization') as OrganizationId,
+  domain: text(row, 'domain'),
+  selector: text(row, 'selector'),
+  algorithm: text(row, 'algorithm') as DkimAlgorithm,
+  publicKey: octets(row, 'public_key'),
+  secret: wrappedKey(row),
+  state: text(row, 'state') as DkimKeyRow['state'],
+  createdAt: number(row, 'created_at'),
+});
 
 // STRICT tables hold each column to its type, so these casts are claims that SQLite keeps.
 const text = (row: Row, column: string): string => row[column] as string;

@@ -5,7 +5,13 @@
 import { IntegrityError, LetterlockError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import { KEY_SERVICE_DEADLINE_MS } from '../limits.ts';
-import { type ContextOptions, encryptionContext, isContextOf, type KeySubject } from './context.ts';
+import {
+  type ContextOptions,
+  encryptionContext,
+  isContextOf,
+  type KeySubject,
+  type MailboxPurpose,
+} from './context.ts';
 import type { KeyCounts } from './counts.ts';
 import type { KeyOperation, KeyUser, UsedKey } from './journal-record.ts';
 import type { WrappedKey } from './key-store.ts';
@@ -17,18 +23,26 @@ export interface KeyPlace extends KeySubject {
   readonly epoch: number | null;
 }
 
-export const mailboxPlace = (organization: OrganizationId, mailbox: MailboxId, epoch: number): KeyPlace => ({
-  organization,
-  mailbox,
-  epoch,
-  purpose: 'mailbox',
-});
+export const mailboxPlace = (
+  organization: OrganizationId,
+  mailbox: MailboxId,
+  epoch: number,
+  purpose: MailboxPurpose = 'mailbox',
+): KeyPlace => ({ organization, mailbox, epoch, purpose });
 
 export const directoryPlace = (organization: OrganizationId): KeyPlace => ({
   organization,
   mailbox: null,
   epoch: null,
   purpose: 'directory',
+});
+
+/** Of all domains of the organization: the public half says which key it is. */
+export const dkimPlace = (organization: OrganizationId): KeyPlace => ({
+  organization,
+  mailbox: null,
+  epoch: null,
+  purpose: 'dkim',
 });
 
 export const cachePlace = (organization: OrganizationId): KeyPlace => ({

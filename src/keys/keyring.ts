@@ -14,11 +14,12 @@ import type { RecipientType } from '../seal/recipient.ts';
 import type { DeliverHandle, OwnerHandle } from '../store/handles.ts';
 import { type CheckpointLog, CheckpointWriter } from './checkpoint-writer.ts';
 import { type Clock, systemClock } from './clock.ts';
-import type { ContextOptions } from './context.ts';
+import { type ContextOptions, type MailboxPurpose, mailboxPurpose } from './context.ts';
 import { KeyCounts } from './counts.ts';
+import { DkimKeys, type DkimSigner } from './dkim-keys.ts';
 import type { KeyUser } from './journal-record.ts';
 import { checkKeys, type KeyProblem } from './key-check.ts';
-import { KeyStore } from './key-store.ts';
+import { type DkimAlgorithm, type DkimKeyRow, KeyStore } from './key-store.ts';
 import { administration, KeyUse } from './key-use.ts';
 import { LeaseCache } from './lease-cache.ts';
 import { LeaseKeeper, type LeaseTimes } from './lease-keeper.ts';
@@ -65,6 +66,8 @@ export interface MailboxKeyRequest {
   readonly mailbox: MailboxId;
   /** Who asks for it: an administrator's address, or a service's name. */
   readonly principal: string;
+  /** Default `mailbox`. */
+  readonly purpose?: MailboxPurpose;
 }
 
 export interface OwnerRequest extends KeyUser {
@@ -73,6 +76,8 @@ export interface OwnerRequest extends KeyUser {
   readonly quotaOctets: number | null;
   /** True for work that no client waits for: its use never extends a lease. Default false. */
   readonly isBackground?: boolean;
+  /** What its keys were made for. Default `mailbox`. */
+  readonly purpose?: MailboxPurpose;
 }
 
 export class Keyring {
@@ -83,6 +88,7 @@ export class Keyring {
   readonly #provisioning: Provisioning;
   readonly #recipients: VerifiedRecipients;
   readonly #checkpoints: CheckpointWriter;
+  readonly #dkim: DkimKeys;
   /** Changes to the key store are made one after the other: each takes several steps, with awaits between them. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
@@ -133,6 +139,7 @@ export class Keyring {
     const cache = redis === undefined ? null : new LeaseCache({ redis, store, keyUse, clock, times });
     this.locks = new Locks({ store, keyUse, keeper, cache, now: () => clock.now() });
     this.#parts = { store, keyUse, keeper, journal, counts: this.counts, locks: this.locks, cache };
+    this.#dkim = new DkimKeys({ store, keyUse, journal, clock, absoluteMs: times.absoluteMs });
     this.#provisioning = { store, keyUse, recipientType: options.recipientType, now: () => clock.now() };
     this.#recipients = new VerifiedRecipients(store, options.secondPin);
     this.#checkpoints = new CheckpointWriter({
@@ -224,12 +231,12 @@ export class Keyring {
   createManyMailboxKeys(requests: readonly MailboxKeyRequest[]): Promise<void> {
     return this.#change(async () => {
       for (const group of this.#withoutKeys(requests)) {
-        const { organization, principal, mailboxes } = group;
+        const { organization, principal, purpose, mailboxes } = group;
         const user = administration(principal, 'create mailbox');
         const directory = await unwrapDirectoryKey(this.#provisioning, organization, user);
         for (let start = 0; start < mailboxes.length; start += KEY_BATCH) {
           const batch = mailboxes.slice(start, start + KEY_BATCH);
-          await createMailboxes(this.#provisioning, directory, batch, user);
+          await createMailboxes(this.#provisioning, directory, batch, user, purpose);
         }
       }
     });
@@ -245,7 +252,8 @@ export class Keyring {
       const organization = store.organizationOf(mailbox);
       if (organization === undefined) return store.emptyWal();
       const keyId = store.keyIdOf(organization, mailbox);
-      const key = { organization, mailbox, epoch: null, purpose: 'mailbox', keyId } as const;
+      const purpose = mailboxPurpose(store.currentKey(mailbox)?.identity.context ?? {}) ?? 'mailbox';
+      const key = { organization, mailbox, epoch: null, purpose, keyId };
       await keyUse.recorded(key, administration(principal, 'remove mailbox'), 'remove', async () => {
         this.#recipients.forget(mailbox);
         keeper.forget(mailbox);
@@ -272,10 +280,10 @@ export class Keyring {
    * @throws IntegrityError as deliverHandle does, because an owner also seals.
    */
   ownerHandle(request: OwnerRequest): OwnerHandle {
-    const { organization, mailbox, quotaOctets, isBackground = false } = request;
+    const { organization, mailbox, quotaOctets, isBackground = false, purpose = 'mailbox' } = request;
     const { principal, protocol, address, reason } = request;
     const verified = this.#recipients.get(organization, mailbox);
-    const fields = { mailbox, quotaOctets, extendsLease: !isBackground };
+    const fields = { mailbox, quotaOctets, extendsLease: !isBackground, purpose };
     return new Owner(this.#parts, verified, fields, { principal, protocol, address, reason });
   }
 
@@ -293,6 +301,65 @@ export class Keyring {
     return this.#checkpoints.make();
   }
 
+  /**
+   * New DKIM keys of a domain, which wait until `activateDkimKeys`.
+   * @throws RefusedError 'too-many', 'key-denied'; UnavailableError; IntegrityError.
+   */
+  createDkimKeys(
+    organization: OrganizationId,
+    domain: string,
+    algorithms: readonly DkimAlgorithm[],
+    principal: string,
+  ): Promise<readonly DkimKeyRow[]> {
+    const user = administration(principal, 'create DKIM key');
+    return this.#change(() => this.#dkim.create(organization, domain, algorithms, user));
+  }
+
+  /** Of one domain, or of all. */
+  dkimKeys(domain?: string): readonly DkimKeyRow[] {
+    return this.#parts.store.dkimKeys(domain);
+  }
+
+  activateDkimKeys(domain: string): Promise<void> {
+    return this.#change(async () => {
+      this.#parts.store.activateDkimKeys(domain);
+      this.#dkim.forget(null);
+    });
+  }
+
+  /** One key, or all of the domain. @returns how many there were. */
+  removeDkimKeys(domain: string, selector: string | null, principal: string): Promise<number> {
+    return this.#change(async () => {
+      const { store, keyUse } = this.#parts;
+      const rows = store.dkimKeys(domain).filter((row) => selector === null || row.selector === selector);
+      const [first] = rows;
+      if (first === undefined) return 0;
+      const place = {
+        organization: first.organization,
+        mailbox: null,
+        epoch: null,
+        purpose: 'dkim',
+      } as const;
+      const key = { ...place, keyId: first.secret.keyId };
+      await keyUse.recorded(key, administration(principal, 'remove DKIM key'), 'remove', async () => {
+        store.removeDkimKeys(domain, selector);
+        this.#dkim.forget(null);
+        return { requestId: null };
+      });
+      return rows.length;
+    });
+  }
+
+  /** The opened keys that mail of the domain is signed with now. @throws as a lease does. */
+  dkimSigners(organization: OrganizationId, domain: string, user: KeyUser): Promise<readonly DkimSigner[]> {
+    return this.#dkim.signers(organization, domain, user);
+  }
+
+  /** Lets go of opened DKIM keys of an organization. */
+  forgetDkimKeys(organization: OrganizationId): void {
+    this.#dkim.forget(organization);
+  }
+
   hasMailboxKeys(mailbox: MailboxId): boolean {
     return this.#parts.store.hasCurrentKey(mailbox);
   }
@@ -308,30 +375,26 @@ export class Keyring {
     await this.#lastChange;
     keeper.forgetAll();
     cache?.close();
+    this.#dkim.forget(null);
     await journal.close();
     await this.#checkpoints.close();
     store.close();
   }
 
-  /** Mailboxes that have no current key, each once, by organization and principal. */
-  #withoutKeys(
-    requests: readonly MailboxKeyRequest[],
-  ): Iterable<{ organization: OrganizationId; principal: string; mailboxes: MailboxId[] }> {
+  /** Mailboxes that have no current key, each once, by organization, principal and purpose. */
+  #withoutKeys(requests: readonly MailboxKeyRequest[]): Iterable<KeylessMailboxes> {
     const { store } = this.#parts;
-    const groups = new Map<
-      string,
-      { organization: OrganizationId; principal: string; mailboxes: MailboxId[] }
-    >();
+    const groups = new Map<string, KeylessMailboxes>();
     const seen = new Map<MailboxId, OrganizationId>();
-    for (const { organization, mailbox, principal } of requests) {
+    for (const { organization, mailbox, principal, purpose = 'mailbox' } of requests) {
       const owner = seen.get(mailbox) ?? store.organizationOf(mailbox) ?? organization;
       if (owner !== organization) {
         throw new RefusedError('already-exists', 'The mailbox has keys in another organization.');
       }
       if (seen.has(mailbox) || store.hasCurrentKey(mailbox)) continue;
       seen.set(mailbox, organization);
-      const name = `${organization} ${principal}`;
-      const group = groups.get(name) ?? { organization, principal, mailboxes: [] };
+      const name = `${organization} ${purpose} ${principal}`;
+      const group = groups.get(name) ?? { organization, principal, purpose, mailboxes: [] };
       group.mailboxes.push(mailbox);
       groups.set(name, group);
     }
@@ -343,4 +406,12 @@ export class Keyring {
     this.#lastChange = change.catch(() => undefined);
     return change;
   }
+}
+
+/** To be made with one signing key, on behalf of one principal. */
+interface KeylessMailboxes {
+  readonly organization: OrganizationId;
+  readonly principal: string;
+  readonly purpose: MailboxPurpose;
+  readonly mailboxes: MailboxId[];
 }

@@ -35,6 +35,9 @@ export interface CachedOpening {
   readonly isKept: boolean;
 }
 
+/** A queue asks the key service: it is one mailbox, and works whether or not anybody waits. */
+const PURPOSE = 'mailbox';
+
 /** An entry's time in Redis is renewed by use once in this part of the idle time: not with every command. */
 const REFRESHES_PER_IDLE_TIME = 4;
 
@@ -68,10 +71,10 @@ export class LeaseCache {
       refuseForgotten(opening);
       if (opened !== null) return opened;
     }
-    if (!opening.isKept || salt === undefined) return await openKeys(row, keyUse, user);
+    if (!opening.isKept || salt === undefined) return await openKeys(row, keyUse, user, PURPOSE);
     // Asked for before the unwrap, so that a lock of the organization, which takes the key away, comes before or after.
     const key = this.#keys.get(row.organization);
-    return await openKeys(row, keyUse, user, (seed, { keyId, requestId }) => {
+    return await openKeys(row, keyUse, user, PURPOSE, (seed, { keyId, requestId }) => {
       const content = {
         seed: Buffer.from(seed),
         keyId,

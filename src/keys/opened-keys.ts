@@ -5,6 +5,7 @@
 import { IntegrityError } from '../errors.ts';
 import { openObject } from '../seal/object.ts';
 import { type Identity, identityFromSeed } from '../seal/recipient.ts';
+import type { MailboxPurpose } from './context.ts';
 import type { KeyUser } from './journal-record.ts';
 import type { MailboxKeyRow } from './key-store.ts';
 import { type KeyUse, mailboxPlace } from './key-use.ts';
@@ -30,9 +31,10 @@ export async function openKeys(
   row: MailboxKeyRow,
   keyUse: KeyUse,
   user: KeyUser,
+  purpose: MailboxPurpose,
   onProven?: (seed: Uint8Array, opened: OpenedKeys) => void,
 ): Promise<OpenedKeys> {
-  const place = mailboxPlace(row.organization, row.mailbox, row.epoch);
+  const place = mailboxPlace(row.organization, row.mailbox, row.epoch, purpose);
   const { clear: seed, requestId } = await keyUse.unwrap(place, row.identity, user);
   try {
     const opened = openWithSeed(row, seed, { requestId, keyId: row.identity.keyId });

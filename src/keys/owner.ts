@@ -3,6 +3,7 @@ import { IntegrityError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import type { Recipient } from '../seal/recipient.ts';
 import type { OwnerHandle } from '../store/handles.ts';
+import type { MailboxPurpose } from './context.ts';
 import type { KeyCounts } from './counts.ts';
 import type { KeyUser } from './journal-record.ts';
 import type { KeyStore } from './key-store.ts';
@@ -30,6 +31,7 @@ export interface OwnerFields {
   readonly quotaOctets: number | null;
   /** False for background work, whose use never extends a lease. */
   readonly extendsLease: boolean;
+  readonly purpose: MailboxPurpose;
 }
 
 export class Owner implements OwnerHandle {
@@ -42,6 +44,7 @@ export class Owner implements OwnerHandle {
   readonly #parts: OwnerParts;
   readonly #user: KeyUser;
   readonly #extendsLease: boolean;
+  readonly #purpose: MailboxPurpose;
   /** What this handle was granted, on record in the journal; good until it ends. */
   #granted: HeldLease | null = null;
   #granting: Promise<HeldLease> | null = null;
@@ -54,6 +57,7 @@ export class Owner implements OwnerHandle {
     this.recipient = verified.recipient;
     this.quotaOctets = fields.quotaOctets;
     this.#extendsLease = fields.extendsLease;
+    this.#purpose = fields.purpose;
     this.#user = user;
   }
 
@@ -68,7 +72,7 @@ export class Owner implements OwnerHandle {
     }
     if (this.#extendsLease) {
       lease.touch();
-      this.#parts.cache?.used(lease);
+      if (this.#purpose === 'mailbox') this.#parts.cache?.used(lease);
     }
     return lease;
   }
@@ -84,7 +88,7 @@ export class Owner implements OwnerHandle {
     const { lease, source } = await keeper
       .acquire(this.mailbox, this.epoch, (isForgotten) => this.#open(isForgotten))
       .finally(() => locks.refuse(this.organization, this.mailbox)); // locked meanwhile
-    const place = mailboxPlace(this.organization, this.mailbox, this.epoch);
+    const place = mailboxPlace(this.organization, this.mailbox, this.epoch, this.#purpose);
     const { keyId, requestId } = lease;
     journal.lease({ ...place, keyId }, this.#user, { source, requestId });
     counts.leases.add(source);
@@ -97,7 +101,8 @@ export class Owner implements OwnerHandle {
     if (row === undefined || row.organization !== this.organization || row.epoch !== this.epoch) {
       throw new IntegrityError('missing-key', 'This mailbox no longer has the key that it had.');
     }
-    if (cache === null) return await openKeys(row, keyUse, this.#user);
+    if (cache === null || this.#purpose !== 'mailbox')
+      return await openKeys(row, keyUse, this.#user, this.#purpose);
     return await cache.open(row, this.#user, { isForgotten, isKept: this.#extendsLease });
   }
 }

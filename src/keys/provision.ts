@@ -11,6 +11,7 @@ import type { MailboxId, OrganizationId } from '../ids.ts';
 import { KEY_SERVICE_CALLS } from '../limits.ts';
 import { sealObject } from '../seal/object.ts';
 import { generateIdentitySeed, identityFromSeed, type RecipientType } from '../seal/recipient.ts';
+import type { MailboxPurpose } from './context.ts';
 import type { KeyUser } from './journal-record.ts';
 import {
   CACHE_SALT_OCTETS,
@@ -85,10 +86,11 @@ export async function createMailboxes(
   directory: { readonly row: OrganizationKeyRow; readonly key: KeyObject },
   mailboxes: readonly MailboxId[],
   user: KeyUser,
+  purpose: MailboxPurpose = 'mailbox',
 ): Promise<void> {
   const { store, keyUse } = provisioning;
   const pending = await mapAtMost(KEY_SERVICE_CALLS, mailboxes, (mailbox) =>
-    makeKeys(provisioning, directory, mailbox, user),
+    makeKeys(provisioning, directory, mailbox, user, purpose),
   );
   store.addPending(pending, () => randomBytes(CACHE_SALT_OCTETS));
   const stored = store.readBackPending(mailboxes);
@@ -97,7 +99,7 @@ export async function createMailboxes(
       throw new IntegrityError('format', 'The key store did not return what was written.');
     }
     verifyStatement(directory.row.directoryKey, row);
-    const { indexKey } = await openKeys(row, keyUse, user);
+    const { indexKey } = await openKeys(row, keyUse, user, purpose);
     indexKey.fill(0);
   });
   store.publish(stored);
@@ -108,13 +110,15 @@ async function makeKeys(
   { row: { organization, keyId }, key }: { readonly row: OrganizationKeyRow; readonly key: KeyObject },
   mailbox: MailboxId,
   user: KeyUser,
+  purpose: MailboxPurpose,
 ): Promise<MailboxKeyRow> {
   const epoch = FIRST_EPOCH;
   const seed = generateIdentitySeed();
   const indexKey = randomBytes(INDEX_KEY_OCTETS);
   try {
     const recipient = identityFromSeed(recipientType, seed).recipient.encoded;
-    const identity = await keyUse.wrap(mailboxPlace(organization, mailbox, epoch), keyId, user, seed);
+    const place = mailboxPlace(organization, mailbox, epoch, purpose);
+    const identity = await keyUse.wrap(place, keyId, user, seed);
     return {
       organization,
       mailbox,

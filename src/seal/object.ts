@@ -18,6 +18,8 @@ export interface ObjectFields {
   digest: readonly [mailbox: string, message: string, epoch: number];
   page: readonly [mailbox: string, epoch: number, page: string, generation: number, column: string];
   'page-root': readonly [mailbox: string, epoch: number, generation: number];
+  'queue-envelope': readonly [mailbox: string, message: string, epoch: number];
+  'queue-state': readonly [mailbox: string, epoch: number, message: string, generation: number];
 }
 
 export type Purpose = keyof ObjectFields;

@@ -27,7 +27,9 @@ export interface SealedMessage {
     header: Buffer;
     digest: Buffer;
   };
-  /** Zeroes file key and digest. Afterwards addressTo throws. */
+  /** To whom the message goes on from a queue: opens for who opens the header there. Stays the caller's. */
+  sealEnvelope(queue: { mailbox: string; epoch: number }, envelope: Uint8Array): Buffer;
+  /** Zeroes file key and digest. Afterwards addressTo and sealEnvelope throw. */
   forget(): void;
 }
 
@@ -143,6 +145,8 @@ const sealedMessage = (
     header: sealHeader(fileKey.octets, [recipient]),
     digest: sealObject(fileKey.octets, 'digest', [mailbox, id, epoch], digest),
   }),
+  sealEnvelope: ({ mailbox, epoch }, envelope) =>
+    sealObject(fileKey.octets, 'queue-envelope', [mailbox, id, epoch], envelope),
   forget() {
     fileKey.forget();
     digest.fill(0);

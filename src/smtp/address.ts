@@ -1,6 +1,7 @@
 /** Addresses of the SMTP envelope, as the package hands them over and as the directory wants them. */
 import { domainToASCII } from 'node:url';
 import { ProtocolError } from '../errors.ts';
+import { isAscii } from '../message/ascii.ts';
 
 /**
  * The address with its domain in A-labels (RFC 5890): the package turns them into Unicode, the directory and trace fields
@@ -18,9 +19,4 @@ export function envelopeAddress(address: string, isUtf8: boolean): string {
   if (at < 0 || isAscii(domain)) return address;
   const ascii = domainToASCII(domain);
   return ascii === '' ? address : `${local}@${ascii}`;
-}
-
-function isAscii(text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
-  return true;
 }

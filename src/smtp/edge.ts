@@ -13,12 +13,14 @@ import type {
   SMTPServerDataStream,
   SMTPServerSession,
 } from 'smtp-server';
-import type { Deliverer } from '../delivery/deliver.ts';
+import type { Deliverer, Destination } from '../delivery/deliver.ts';
 import type { HeaderRules } from '../delivery/header-rules.ts';
 import type { NewlineMode } from '../delivery/newlines.ts';
+import type { Reporter } from '../delivery/reporter.ts';
 import { type MemoryBudget, Spool } from '../delivery/spool.ts';
 import type { TransmissionFacts } from '../delivery/trace.ts';
 import { ProtocolError, RefusedError, UnavailableError } from '../errors.ts';
+import type { MailboxId } from '../ids.ts';
 import {
   SMTP_CONNECTIONS,
   SMTP_CONNECTIONS_PER_ADDRESS,
@@ -30,14 +32,22 @@ import {
   SMTP_RECIPIENTS,
   SMTP_UNAUTHENTICATED_COMMANDS,
 } from '../limits.ts';
-import type { Placement } from '../store/types.ts';
 import { envelopeAddress } from './address.ts';
 import { ClientCounter } from './clients.ts';
 import { EdgeServer } from './connection.ts';
 import { SmtpCounts } from './counts.ts';
+import {
+  DSN_MAIL_PARAMETERS,
+  DSN_RCPT_PARAMETERS,
+  type MessageDsn,
+  messageDsn,
+  type RecipientDsn,
+  recipientDsn,
+} from './dsn.ts';
 import { logFailure, type SmtpLog } from './log.ts';
 import { receive } from './receive.ts';
 import { type ReplyStage, replyTo, type SmtpReply } from './replies.ts';
+import { reportDelivery } from './reports.ts';
 
 /** Who is connected. `P` is what the policy knows of an authenticated user. */
 export interface SmtpClient<P> {
@@ -71,8 +81,14 @@ export interface SmtpPolicy<P> {
   /** Whether an AUTH exchange is allowed as the connection stands. */
   mayAuthenticate?(remoteAddress: string, isSecure: boolean): boolean;
   checkSender(transaction: SmtpTransaction<P>): Promise<void> | void;
-  /** The mailboxes that a recipient stands for, at least one. */
-  recipient(transaction: SmtpTransaction<P>, address: string): Promise<readonly Placement[]>;
+  /** The mailboxes that a recipient stands for, or the queue that goes on to it; at least one. */
+  recipient(
+    transaction: SmtpTransaction<P>,
+    address: string,
+    dsn: RecipientDsn,
+  ): Promise<readonly Destination[]>;
+  /** Whose message it is; absent or null: not a user's of ours. */
+  submitter?(transaction: SmtpTransaction<P>): MailboxId | null;
   rules(transaction: SmtpTransaction<P>, receivedAt: Date): HeaderRules;
 }
 
@@ -101,6 +117,8 @@ export interface EdgeDeps {
   readonly budget: MemoryBudget;
   readonly spoolDirectory: string;
   readonly log: SmtpLog;
+  /** Tells senders what became of their mail (RFC 3461). Absent: DSN is not offered, and nobody is told. */
+  readonly reporter?: Pick<Reporter, 'report'>;
   /** Default: the system's clock. */
   readonly now?: () => Date;
 }
@@ -118,6 +136,7 @@ export interface SmtpListener {
 }
 
 interface OpenTransaction<P> extends SmtpTransaction<P> {
+  readonly dsn: MessageDsn;
   readonly isUtf8: boolean;
   /** One entry for each accepted RCPT, repeated ones too: LMTP answers each (RFC 2033 §4.2). */
   readonly recipients: Recipient[];
@@ -125,7 +144,8 @@ interface OpenTransaction<P> extends SmtpTransaction<P> {
 
 interface Recipient {
   readonly address: string;
-  readonly placements: readonly Placement[];
+  readonly placements: readonly Destination[];
+  readonly dsn: RecipientDsn;
 }
 
 /** RFC 5321 §4.1.1.11: what was not announced is answered 555. AUTH= is RFC 4954 §5's, and means nothing to us. */
@@ -207,6 +227,11 @@ class Edge<P> implements SmtpListener {
     await Promise.race([closed, setTimeout(LAST_WORD_MS, undefined, { ref: false })]);
   }
 
+  /** RFC 2033 says nothing of DSN, and the MTA in front of LMTP reports itself. */
+  get #hasDsn(): boolean {
+    return this.#deps.reporter !== undefined && this.#policy.name !== 'lmtp';
+  }
+
   get #log(): SmtpLog {
     return this.#deps.log;
   }
@@ -229,6 +254,7 @@ class Edge<P> implements SmtpListener {
       socketTimeout: given.idleMs ?? SMTP_IDLE_MS,
       hideENHANCEDSTATUSCODES: false,
       hideSTARTTLS: !hasStartTls,
+      hideDSN: !this.#hasDsn,
       disabledCommands: [
         ...['XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL', 'HELP'],
         ...(hasAuth ? [] : ['AUTH']),
@@ -318,7 +344,8 @@ class Edge<P> implements SmtpListener {
     this.#refuseWhenClosing();
     const parameters = address.args || {};
     for (const name in parameters) {
-      if (!MAIL_PARAMETERS.has(name)) throw unknownParameter(name);
+      if (MAIL_PARAMETERS.has(name) || (this.#hasDsn && DSN_MAIL_PARAMETERS.includes(name))) continue;
+      throw unknownParameter(name);
     }
     // The package's own mark stays when a MAIL that had the parameter is refused.
     const isUtf8 = 'SMTPUTF8' in parameters;
@@ -331,6 +358,7 @@ class Edge<P> implements SmtpListener {
       reversePath: envelopeAddress(address.address, isUtf8),
       declaredOctets: 'SIZE' in parameters ? Number(parameters['SIZE']) : null,
       isUtf8,
+      dsn: messageDsn(parameters),
       recipients: [],
     };
     await this.#policy.checkSender(transaction);
@@ -339,17 +367,21 @@ class Edge<P> implements SmtpListener {
 
   async #rcpt(address: SMTPServerAddress, session: SMTPServerSession): Promise<void> {
     this.#refuseWhenClosing();
-    for (const name in address.args || {}) throw unknownParameter(name);
+    const parameters = address.args || {};
+    for (const name in parameters) {
+      if (!(this.#hasDsn && DSN_RCPT_PARAMETERS.has(name))) throw unknownParameter(name);
+    }
+    const dsn = recipientDsn(parameters);
     const transaction = this.#transactionOf(session);
     const { recipients } = transaction;
     // Counted here: the package counts a repeated recipient once, and lets it be repeated for ever.
     if (recipients.length >= (this.#options.recipients ?? SMTP_RECIPIENTS)) throw tooManyRecipients();
     const recipient = envelopeAddress(address.address, transaction.isUtf8);
     const repeated = recipients.find((other) => other.address === recipient);
-    const placements = repeated?.placements ?? (await this.#policy.recipient(transaction, recipient));
+    const placements = repeated?.placements ?? (await this.#policy.recipient(transaction, recipient, dsn));
     if (repeated === undefined && mailboxCount(recipients) + placements.length > SMTP_MAILBOXES)
       throw tooManyRecipients();
-    recipients.push({ address: recipient, placements });
+    recipients.push({ address: recipient, placements, dsn });
   }
 
   async #data(
@@ -382,6 +414,14 @@ class Edge<P> implements SmtpListener {
     const receivedAt = this.#deps.now?.() ?? new Date();
     const isLmtp = this.#policy.name === 'lmtp';
     const [only] = transaction.recipients;
+    const facts = {
+      reversePath: transaction.reversePath,
+      id,
+      arrivedAt: receivedAt.getTime(),
+      isUtf8: transaction.isUtf8,
+      submitter: this.#policy.submitter?.(transaction) ?? null,
+      ...transaction.dsn,
+    };
     const { outcomes, failures } = await this.#deps.deliverer.deliver({
       message,
       acceptance: {
@@ -398,6 +438,7 @@ class Edge<P> implements SmtpListener {
         rules: this.#policy.rules(transaction, receivedAt),
       },
       recipients: transaction.recipients.map(({ placements }) => placements),
+      onward: facts,
       answers: isLmtp ? 'each' : 'all',
     });
     const place = { listener: this.#policy.name, connection: session.id, message: id };
@@ -414,6 +455,13 @@ class Edge<P> implements SmtpListener {
       },
       'message received',
     );
+    const { reporter } = this.#deps;
+    if (reporter !== undefined) {
+      const delivered = { recipients: transaction.recipients, outcomes, failures };
+      await reportDelivery(reporter, message, facts, delivered).catch((error: unknown) =>
+        logFailure(this.#log, error, { ...place, stage: 'report' }),
+      );
+    }
     const accepted = `2.0.0 Accepted as ${id}`;
     if (!isLmtp && failed.length > 0) throw failed[0];
     if (failed.length < outcomes.length) this.counts.accepted(message.sizeOctets);

@@ -1,8 +1,9 @@
 /** The LMTP listener: mail from our own MTA, one reply for each recipient after DATA. RFC 2033. */
+
+import type { RecipientDeps } from '../delivery/recipients.ts';
 import { SMTP_COMMAND_OCTETS } from '../limits.ts';
 import { type EdgeDeps, type SmtpListener, startEdge } from './edge.ts';
 import { inboundPolicy, type MxOptions } from './mx.ts';
-import type { RecipientDeps } from './recipients.ts';
 
 export type LmtpOptions = MxOptions;
 

@@ -1,8 +1,8 @@
 /** The MX listener: mail from anywhere to our own users. RFC 5321; STARTTLS (RFC 3207) when there is a certificate. */
 import type { NewlineMode } from '../delivery/newlines.ts';
+import { localRecipient, type RecipientDeps } from '../delivery/recipients.ts';
 import { SMTP_COMMAND_OCTETS } from '../limits.ts';
 import { type EdgeDeps, type EdgeOptions, type SmtpListener, type SmtpPolicy, startEdge } from './edge.ts';
-import { localRecipient, type RecipientDeps } from './recipients.ts';
 
 export interface MxOptions extends Omit<EdgeOptions, 'commandOctets' | 'isTlsImplicit'> {
   /** What happens to a bare CR or LF. Default 'refuse'. */
@@ -35,7 +35,7 @@ export function inboundPolicy(
     name,
     newlines: options.newlines ?? 'refuse',
     checkSender: () => {},
-    recipient: (transaction, address) => localRecipient(deps, address, transaction.declaredOctets),
+    recipient: ({ declaredOctets }, address, dsn) => localRecipient(deps, address, declaredOctets, dsn),
     rules: () => rules,
   };
 }

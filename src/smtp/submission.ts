@@ -4,9 +4,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { HeaderSection } from '../delivery/header-rules.ts';
+import { localRecipient, onwardRecipient, type RecipientDeps } from '../delivery/recipients.ts';
 import { formatDate } from '../delivery/trace.ts';
 import { ProtocolError, RefusedError } from '../errors.ts';
+import type { MailboxId, OrganizationId } from '../ids.ts';
 import { SMTP_AUTH_LINE_OCTETS } from '../limits.ts';
+import { authorsOf } from '../message/from-field.ts';
 import { fieldValue } from '../message/header.ts';
 import { inNetworks } from '../networks.ts';
 import {
@@ -17,8 +20,6 @@ import {
   type SmtpPolicy,
   startEdge,
 } from './edge.ts';
-import { authorsOf } from './from-field.ts';
-import { localRecipient, type RecipientDeps } from './recipients.ts';
 
 export interface SubmissionOptions extends Omit<EdgeOptions, 'commandOctets'> {
   /** CIDR ranges whose clients may authenticate without TLS: a proxy that terminates it. Default none. */
@@ -29,6 +30,8 @@ export interface SubmissionOptions extends Omit<EdgeOptions, 'commandOctets'> {
 
 /** An authenticated user. */
 export interface Submitter {
+  readonly organization: OrganizationId;
+  readonly mailbox: MailboxId;
   /**
    * Whether mail may name this address as its sender: the user's own, aliases and sub-addresses included.
    * @throws RefusedError 'locked' once the mailbox or its organization is locked.
@@ -39,6 +42,8 @@ export interface Submitter {
 export interface SubmissionDeps extends EdgeDeps, RecipientDeps {
   /** Delays failures itself. @throws RefusedError 'bad-credentials', 'locked'; UnavailableError. */
   readonly authenticate: (credentials: Credentials) => Promise<Submitter>;
+  /** Counts a recipient elsewhere. Absent: nobody counts. @throws UnavailableError 'busy' when it is one too many. */
+  readonly countRecipient?: (organization: OrganizationId, mailbox: MailboxId) => void;
 }
 
 export function startSubmission(options: SubmissionOptions, deps: SubmissionDeps): Promise<SmtpListener> {
@@ -64,7 +69,16 @@ export function submissionPolicy(options: SubmissionOptions, deps: SubmissionDep
       // The null reverse-path is a disposition notification's (RFC 8098 §3); its From is looked at all the same.
       if (reversePath !== '' && !client.principal.owns(reversePath)) throw notYours('sender');
     },
-    recipient: (transaction, address) => localRecipient(deps, address, transaction.declaredOctets),
+    recipient: async ({ client, declaredOctets }, address, dsn) => {
+      const { principal } = client;
+      if (principal === null || deps.resolve(address).kind !== 'foreign')
+        return localRecipient(deps, address, declaredOctets, dsn);
+      const recipient = { address, ...dsn, reportedAs: null };
+      const destinations = await onwardRecipient(deps, principal.organization, recipient, declaredOctets);
+      deps.countRecipient?.(principal.organization, principal.mailbox);
+      return destinations;
+    },
+    submitter: ({ client }) => client.principal?.mailbox ?? null,
     rules: ({ client }, receivedAt) => ({
       removesReturnPath: true,
       removesResultsOf: options.authservId ?? options.host,

@@ -27,6 +27,8 @@ export interface AddedEntry {
   readonly keywords: readonly number[];
   readonly header: BlobRef;
   readonly digest: BlobRef;
+  /** Of a message in a queue: to whom it goes on, sealed under its file key. */
+  readonly envelope?: BlobRef;
 }
 
 export interface AddedMessage {
@@ -128,6 +130,14 @@ export interface RecentOperation extends OnMailbox {
   readonly from: Uid;
 }
 
+/** What a queue knows of one of its messages from now on. Generations ascend by one from 1. */
+export interface NoteOperation extends OnMailbox {
+  readonly op: 'note';
+  readonly message: MessageId;
+  readonly generation: number;
+  readonly note: BlobRef;
+}
+
 export interface RemoveMailboxOperation {
   readonly op: 'remove-mailbox';
   readonly mailbox: MailboxId;
@@ -142,7 +152,8 @@ export type MailboxOperation =
   | RemoveFolderOperation
   | SubscribeOperation
   | UnsubscribeOperation
-  | RecentOperation;
+  | RecentOperation
+  | NoteOperation;
 
 export type Operation = AddOperation | MailboxOperation | RemoveMailboxOperation;
 

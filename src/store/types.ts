@@ -169,7 +169,12 @@ export interface Placement {
   readonly handle: DeliverHandle;
   /** A role that the mailbox lacks falls back to INBOX. */
   readonly folder: FolderRole;
+  /** In a queue: to whom the message goes on, in clear. Sealed together with the message; stays the caller's. */
+  readonly envelope?: Uint8Array;
 }
+
+/** `queue`: an organization's outgoing mail; it has INBOX alone. */
+export type MailboxKind = 'user' | 'queue';
 
 export interface DeliveryOutcome {
   readonly mailbox: MailboxId;
@@ -196,13 +201,55 @@ export interface MailStore {
    * Makes the mailbox's directory, index and standard folders (all subscribed). Idempotent by mailbox id.
    * Durable when it resolves. Takes the owner handle because folder names are sealed.
    */
-  createMailbox(owner: OwnerHandle): Promise<void>;
+  createMailbox(owner: OwnerHandle, kind?: MailboxKind): Promise<void>;
   /** Removes the mailbox and all its mail. Durable when it resolves; sessions see 'gone'. */
   removeMailbox(handle: MaintenanceHandle): Promise<void>;
   /** @throws RefusedError 'nonexistent' when there is no such mailbox. */
   openMailbox(owner: OwnerHandle): Promise<Mailbox>;
+  /**
+   * Opens a queue. `onAdded` is told of what arrives, after it is durable; what is there already is the caller's to list.
+   * @throws RefusedError 'nonexistent' when there is no such mailbox.
+   */
+  openQueue(owner: OwnerHandle, onAdded: (messages: readonly QueuedMessage[]) => void): Promise<QueueMailbox>;
   /** Waits for what is in flight, makes a checkpoint, closes files. */
   close(): Promise<void>;
+}
+
+/** A message of a queue as the index knows it: nothing here needs a key. */
+export interface QueuedMessage {
+  readonly id: MessageId;
+  /** RFC 5322 octets, trace headers included; exact. */
+  readonly sizeOctets: number;
+  readonly arrivedAt: Date;
+  /** Whether it is to be sent. Not what a new index found again: an administrator releases it, or not. */
+  readonly isReleased: boolean;
+}
+
+/** A queued message whose envelope and note were opened. */
+export interface OpenQueued {
+  /** As the delivery gave it; the caller owns it. */
+  readonly envelope: Buffer;
+  /** As `setNote` was given it last; null before the first. The caller owns it. */
+  readonly note: Buffer | null;
+  readonly message: StoredMessage;
+}
+
+/**
+ * An organization's queue, opened by the one who works on it. Messages are named by id, each is there once; methods that
+ * yield or take content need the owner's lease and throw as Mailbox's do.
+ */
+export interface QueueMailbox {
+  /** All messages, in order of arrival. Needs no key. */
+  messages(): AsyncIterable<QueuedMessage>;
+  /** @throws RefusedError 'nonexistent' when it was removed; IntegrityError. */
+  open(id: MessageId): Promise<OpenQueued>;
+  /** Replaces what is known of the message. Durable when it resolves. @throws RefusedError 'nonexistent'. */
+  setNote(id: MessageId, note: Uint8Array): Promise<void>;
+  /** Releases what is not. Durable when it resolves. Needs no key. @throws RefusedError 'nonexistent'. */
+  release(id: MessageId): Promise<void>;
+  /** Durable when it resolves; nothing happens when it is gone already. Needs no key. */
+  remove(id: MessageId): Promise<void>;
+  close(): void;
 }
 
 /**

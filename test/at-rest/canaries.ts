@@ -14,6 +14,10 @@ const KINDS = [
   'quoted',
   'html',
   'helo',
+  // Whom it goes on to, and what they say.
+  'abroad',
+  'recipient',
+  'reply',
   // What IMAP names.
   'folder',
   'child',

@@ -5,9 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, describe, it } from 'mocha';
 import { listMailboxes } from '../../src/store/embedded/fsck.ts';
 import { indexFile } from '../../src/store/embedded/layout.ts';
+import { DnsServer } from '../support/dns-server.ts';
 import { type Letterlock, startLetterlock } from '../support/letterlock.ts';
 import { appendCommand, RawImap } from '../support/raw-imap.ts';
 import { RawSmtp } from '../support/raw-smtp.ts';
+import { RemoteServer } from '../support/remote-server.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';
 import { canaryMessage, newCanaries } from './canaries.ts';
 import { Scanner } from './scanner.ts';
@@ -40,12 +42,30 @@ describe('mail at rest', function () {
   let scratch: string;
   let server: Letterlock;
   let tmpdir: string | undefined;
+  /** A server abroad. */
+  let remote: RemoteServer;
+  let dns: DnsServer;
+  let isHanging = false;
   const said: string[] = [];
 
   /** Temporary files of the server, if it makes any, lie where they are looked at. */
   before(async () => {
     scratch = await makeScratch('at-rest');
     tmpdir = process.env['TMPDIR'];
+    remote = await RemoteServer.start({
+      address: '127.0.0.6',
+      answer: (verb, line) => {
+        if (verb === 'end' && isHanging) return 'hang';
+        if (verb !== 'RCPT') return undefined;
+        if (line.includes('later'))
+          return `450 4.2.1 ${word.reply} says <${word.recipient}-later@${word.abroad}.test>`;
+        return line.includes('never') ? `550 5.1.1 ${word.reply}` : undefined;
+      },
+    });
+    dns = await DnsServer.start({
+      [`${word.abroad}.test`]: { MX: [[10, `mx.${word.abroad}.test`]] },
+      [`mx.${word.abroad}.test`]: { A: ['127.0.0.6'] },
+    });
     process.env['TMPDIR'] = scratch;
     await start();
     await server.administer(['user', 'create', user.address, '--name', word.displayname], word.password);
@@ -54,6 +74,8 @@ describe('mail at rest', function () {
   after(async () => {
     if (tmpdir === undefined) delete process.env['TMPDIR'];
     else process.env['TMPDIR'] = tmpdir;
+    await remote.stop();
+    await dns.stop();
     await removeScratch(scratch);
   });
 
@@ -62,6 +84,10 @@ describe('mail at rest', function () {
       data: join(scratch, 'data'),
       config: {
         plaintextAuthNetworks: ['127.0.0.0/8'],
+        hostname: 'mx.demo.test',
+        roles: ['mx', 'lmtp', 'submission', 'imap', 'http', 'queue'],
+        outbound: { dnsServers: [dns.address], port: remote.port, retrySeconds: [1, 3600] },
+        shutdownSeconds: 3,
         logging: { level: 'trace' },
         store: { snapshotSeconds: 1 },
       },
@@ -122,6 +148,37 @@ describe('mail at rest', function () {
     const sent = canaryMessage(canaries, { from: user.address, to: server.group });
     await submission.send(user.address, [server.group], sent);
     submission.destroy();
+    await assertSealed();
+  });
+
+  it('is sealed while it goes abroad, while it waits there, and when it comes back', async () => {
+    const abroad = (name: string): string => `${word.recipient}-${name}@${word.abroad}.test`;
+    isHanging = true;
+    for (const filling of [0, LARGE_OCTETS]) {
+      const client = await authenticated();
+      const recipients = [abroad('now'), abroad('later'), abroad('never'), user.address];
+      await client.send(
+        user.address,
+        recipients,
+        canaryMessage(canaries, { from: user.address, to: abroad('now'), filling }),
+      );
+      client.destroy();
+    }
+    const sent = (verb: string): number => remote.commands.filter((line) => line.startsWith(verb)).length;
+    while (sent('DATA') < 2) await remote.changed();
+    await assertSealed();
+    isHanging = false;
+    await server.stop();
+    said.push(server.said());
+    await start();
+    await remote.received(2);
+    const imap = await RawImap.login(server.ports.imap, user);
+    let reports: string[] = [];
+    while (reports.length < 2) {
+      await imap.ok('SELECT INBOX');
+      reports = (await imap.ok('SEARCH FROM MAILER-DAEMON')).untagged.join(' ').match(/(?<= )\d+/g) ?? [];
+    }
+    imap.destroy();
     await assertSealed();
   });
 

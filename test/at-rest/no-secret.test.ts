@@ -3,9 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
+import { runCommand } from '../cli/run-command.ts';
+import { DnsServer } from '../support/dns-server.ts';
 import { type Letterlock, startLetterlock } from '../support/letterlock.ts';
 import { RawImap } from '../support/raw-imap.ts';
 import { RawSmtp } from '../support/raw-smtp.ts';
+import { RemoteServer } from '../support/remote-server.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';
 
 describe('receiving needs no secret', function () {
@@ -54,6 +57,51 @@ describe('receiving needs no secret', function () {
     assert.deepEqual(await subjects(server), ['sealed', 'sealed']);
     await server.stop();
     assert.ok((await keyUses()).some(({ operation }) => operation === 'unwrap'));
+  });
+
+  it('mail for other servers is accepted, too, and goes out when the key is back', async () => {
+    const remote = await RemoteServer.start({ address: '127.0.0.7' });
+    const dns = await DnsServer.start({
+      'example.org': { MX: [[10, 'mx.example.org']] },
+      'mx.example.org': { A: ['127.0.0.7'] },
+    });
+    const sending = (): Promise<Letterlock> =>
+      startLetterlock({
+        data,
+        config: {
+          plaintextAuthNetworks: ['127.0.0.0/8'],
+          hostname: 'mx.demo.test',
+          roles: ['submission', 'imap', 'queue'],
+          outbound: { dnsServers: [dns.address], port: remote.port, retrySeconds: [1] },
+        },
+      });
+    await (await sending()).stop();
+    const rootKey = join(data, 'keys', 'root.key');
+    await rename(rootKey, `${rootKey}.kept`);
+    await writeFile(rootKey, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+    const locked = await sending();
+    const { address, password } = locked.users[0]!;
+    const client = await RawSmtp.connect(locked.ports.submission);
+    assert.match(
+      await client.command(`AUTH PLAIN ${Buffer.from(`\0${address}\0${password}`).toString('base64')}`),
+      /^235/,
+    );
+    await client.send(address, ['x@example.org'], `From: ${address}\r\nSubject: out\r\n\r\nx\r\n`);
+    client.destroy();
+    let waiting: { waitsFor: string | null }[] = [];
+    while (waiting[0]?.waitsFor == null) {
+      waiting = JSON.parse((await runCommand(['queue', 'list', '--json', '--data', data])).stdout);
+    }
+    assert.equal(waiting.length, 1);
+    await locked.stop();
+    assert.equal(remote.connections, 0);
+
+    await rename(`${rootKey}.kept`, rootKey);
+    const server = await sending();
+    await remote.received(1);
+    await server.stop();
+    await remote.stop();
+    await dns.stop();
   });
 
   it('mail is accepted while no identity can be unwrapped, and read when the key is back', async () => {

@@ -15,7 +15,7 @@ async function startServer(data: string): Promise<{ close(): Promise<void> }> {
   const config = await loadConfig({ overrides: { dataDirectory: data, roles: ['http'] }, environment: {} });
   const parts = await openAlone(config);
   const socket = await startAdminSocket(adminSocketPath(data), (request) =>
-    administer(parts.accounts, request),
+    administer(parts.accounts, request, parts),
   );
   return {
     async close() {
@@ -80,6 +80,43 @@ describe('administration', () => {
     assert.equal((await json('domain', 'list', '--org', 'Other')).length, 1);
     assert.equal((await json('domain', 'show', 'OTHER.test')).users, 0);
     await refused(['domain', 'show', 'nowhere.test'], 'There is no such domain.');
+  });
+
+  it('makes DKIM keys, signs with them once the DNS has them, and says what the DNS should have', async () => {
+    const said = await well('dkim', 'create', 'example.test');
+    const [, selector] = /^(\S+-rsa)\._domainkey\.example\.test\. TXT "v=DKIM1; k=rsa; p=MII/m.exec(said)!;
+    assert.match(said, /-ed25519\._domainkey\.example\.test\. TXT "v=DKIM1; k=ed25519; p=[\w+/]{43}="$/m);
+    const states = async () =>
+      (await json('dkim', 'list', 'example.test')).map(({ state }: { state: string }) => state);
+    assert.deepEqual(await states(), ['waiting', 'waiting']);
+    const records: { name: string; type: string; value: string }[] = await json(
+      'domain',
+      'dns',
+      'example.test',
+    );
+    assert.deepEqual(records.map(({ type }) => type).sort(), [
+      'CNAME',
+      'MX',
+      'SRV',
+      'SRV',
+      'SRV',
+      'TXT',
+      'TXT',
+      'TXT',
+      'TXT',
+    ]);
+    assert.ok(records.some(({ name, value }) => name === 'example.test' && value.startsWith('v=spf1')));
+    const early = await run(['dkim', 'activate', 'example.test']);
+    assert.equal(early.exitCode, 1);
+    assert.match(early.stderr, /The DNS does not (have the record|answer)/);
+    await well('dkim', 'activate', 'example.test', '--force');
+    assert.deepEqual(await states(), ['active', 'active']);
+    await well('dkim', 'remove', 'example.test', selector!);
+    assert.equal((await states()).length, 1);
+    await refused(['dkim', 'remove', 'example.test', selector!], 'The domain has no such DKIM key.');
+    await well('domain', 'remove', 'example.test');
+    assert.deepEqual(await json('dkim', 'list'), []);
+    assert.match(await well('fsck', '--help'), /fsck/);
   });
 
   it('creates a user with the password that is piped in, shows and removes it', async () => {

@@ -252,6 +252,7 @@ describe('accounts', function () {
 
   it('are changed one call after the other', async () => {
     await newOrganization();
+    const begun = steps.length;
     const others: Promise<unknown>[] = [];
     before = (step) => {
       if (step !== 'createMailbox' || others.length > 0) return;
@@ -261,9 +262,45 @@ describe('accounts', function () {
     await Promise.all(others);
     assert.deepEqual(states(), ['bob active', 'alice active']);
     await assertWorks('alice@demo.test');
-    const order = steps.filter((step) => step === 'createMailbox' || step === 'removeMailbox');
+    const order = steps.slice(begun).filter((step) => step === 'createMailbox' || step === 'removeMailbox');
     assert.deepEqual(order, ['createMailbox', 'createMailbox', 'removeMailbox', 'createMailbox']);
   });
+
+  it('of an organization come with a queue that takes mail, and nobody can own as a user', async () => {
+    const { id: organization } = await newOrganization();
+    const mailbox = directory.queueMailbox(organization)!;
+    assert.equal(directory.organizationOfQueue(mailbox), organization);
+    assert.equal(directory.userOfMailbox(mailbox), null);
+    const handle = fixture.keyring.deliverHandle(organization, mailbox, null);
+    const envelope = Buffer.from('x');
+    const [outcome] = await fixture.store.deliver(await fixture.sealed('A: 1\r\n\r\nx\r\n'), [
+      { handle, folder: 'inbox', envelope },
+    ]);
+    assert.equal(outcome?.error, undefined);
+    fixture.keyring.endLease(mailbox);
+    const who = { principal: 'test', protocol: 'test', address: 'local', reason: 'test' };
+    const asUser = fixture.keyring.ownerHandle({ organization, mailbox, quotaOctets: null, ...who });
+    await assert.rejects(asUser.lease(), { code: 'context-mismatch' });
+    directory.removeDomain('demo.test');
+    await accounts.removeOrganization('Demo', 'test');
+    assert.ok(!fixture.keyring.hasMailboxKeys(mailbox));
+  });
+
+  for (const failing of ['createManyMailboxKeys', 'createMailbox'] as const) {
+    it(`of an organization whose queue was not made (${failing}) are finished at the next start`, async () => {
+      before = failAt(failing);
+      await assert.rejects(newOrganization(), DOWN);
+      const { id } = directory.organization('Demo');
+      assert.equal(directory.queueMailbox(id), null);
+      before = () => {};
+      assert.deepEqual(await restarted().finish('test'), []);
+      const mailbox = directory.queueMailbox(id)!;
+      assert.ok(fixture.keyring.hasMailboxKeys(mailbox));
+      steps = [];
+      assert.deepEqual(await restarted().finish('test'), []);
+      assert.ok(!steps.includes('createMailbox'));
+    });
+  }
 
   it('are left for the next start when the server is to stop', async () => {
     await newOrganization();

@@ -240,6 +240,27 @@ describe('directory', () => {
       directory.createGroup('all@demo.test', ['alice@demo.test']);
     });
 
+    it('a group has members elsewhere, compared without case and kept as they are spelled', () => {
+      directory.addMembers('all@demo.test', ['Some.One@Example.ORG', 'x@b\u00fccher.example']);
+      directory.addMembers('all@demo.test', ['some.one@example.org']);
+      const { members } = directory.group('all@demo.test');
+      assert.deepEqual(members, ['alice@demo.test', 'Some.One@example.org', 'x@xn--bcher-kva.example']);
+      const resolution = directory.resolve('all@demo.test');
+      assert.ok(resolution.kind === 'local');
+      assert.deepEqual(resolution.outside?.addresses, ['Some.One@example.org', 'x@xn--bcher-kva.example']);
+      directory.createGroup('outer@demo.test', ['all@demo.test', 'SOME.one@example.org']);
+      const outer = directory.resolve('outer@demo.test');
+      assert.equal(outer.kind === 'local' && outer.outside?.addresses.length, 2);
+      directory.removeMembers('all@demo.test', ['SOME.ONE@example.org', 'alice@demo.test']);
+      assert.deepEqual(directory.group('all@demo.test').members, ['x@xn--bcher-kva.example']);
+      assert.equal(directory.resolve('all@demo.test').kind, 'local');
+      assert.throws(
+        () => directory.removeMembers('all@demo.test', ['nobody@example.org']),
+        refused('nonexistent'),
+      );
+      directory.deleteGroup('all@demo.test');
+    });
+
     it('no member, alias or target is another organization’s', () => {
       const permitted = refused('not-permitted');
       assert.throws(() => directory.addMembers('all@demo.test', ['carol@other.test']), permitted);
@@ -253,7 +274,7 @@ describe('directory', () => {
       Directory.open(file).close();
       const database = new DatabaseSync(file);
       database.exec(`
-        INSERT INTO organization VALUES ('a', 'A', NULL, NULL), ('b', 'B', NULL, NULL);
+        INSERT INTO organization (organization_id, name) VALUES ('a', 'A'), ('b', 'B');
         INSERT INTO domain VALUES ('a.test', 'a'), ('b.test', 'b');
         INSERT INTO user VALUES (1, 'a', '', 'm1', NULL, 'active'), (2, 'b', '', 'm2', NULL, 'active');
         INSERT INTO "group" VALUES (1, 'a', '');`);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, beforeEach, describe, it } from 'mocha';
+import { localRecipient } from '../../src/delivery/recipients.ts';
 import type { Directory } from '../../src/directory/directory.ts';
 import type { Organization, Resolution } from '../../src/directory/types.ts';
 import { CACHED_GROUP_MAILBOXES, GROUP_MEMBERS } from '../../src/limits.ts';
-import { localRecipient } from '../../src/smtp/recipients.ts';
 import { addUsers, cleanUp, newDirectory, reached } from './support.ts';
 
 describe('mail to', () => {

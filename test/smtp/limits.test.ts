@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { mock } from 'node:test';
 import { after, afterEach, before, describe, it } from 'mocha';
+import { localRecipient } from '../../src/delivery/recipients.ts';
 import type { LocalMailbox } from '../../src/directory/types.ts';
 import { newMailboxId } from '../../src/ids.ts';
 import { SMTP_DATA_MS, SMTP_IDLE_MS, SMTP_MAILBOXES } from '../../src/limits.ts';
 import { startMx } from '../../src/smtp/mx.ts';
-import { localRecipient } from '../../src/smtp/recipients.ts';
 import { SmtpFixture } from './support.ts';
 
 const OPTIONS = { address: '127.0.0.1', port: 0, host: 'mx.demo.test', tls: null };

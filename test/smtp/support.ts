@@ -5,17 +5,21 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { Deliverer } from '../../src/delivery/deliver.ts';
+import type { Reporter } from '../../src/delivery/reporter.ts';
 import { MemoryBudget } from '../../src/delivery/spool.ts';
 import { Accounts } from '../../src/directory/accounts.ts';
 import { Authenticator } from '../../src/directory/authenticator.ts';
 import { Directory } from '../../src/directory/directory.ts';
 import type { User } from '../../src/directory/types.ts';
+import { UnavailableError } from '../../src/errors.ts';
+import type { OrganizationId } from '../../src/ids.ts';
 import type { SmtpListener } from '../../src/smtp/edge.ts';
 import { startLmtp } from '../../src/smtp/lmtp.ts';
 import { type MxOptions, startMx } from '../../src/smtp/mx.ts';
 import { type SubmissionDeps, type SubmissionOptions, startSubmission } from '../../src/smtp/submission.ts';
 import type { EmbeddedStoreOptions } from '../../src/store/embedded/embedded-store.ts';
 import { spoolDirectory } from '../../src/store/embedded/layout.ts';
+import type { DeliverHandle } from '../../src/store/handles.ts';
 import { contents, StoreFixture } from '../store/support.ts';
 import { cert, key } from '../support/certificate.ts';
 
@@ -34,6 +38,13 @@ export class SmtpFixture {
   readonly accounts: Accounts;
   readonly budget: MemoryBudget;
   readonly logged: { level: string; fields: object; text: string }[] = [];
+  now = (): Date => NOW;
+  /** Whether users may send to the world. */
+  hasQueue = false;
+  /** Who tells senders; null: nobody. */
+  reporter: Reporter | null = null;
+  /** Quota of queues. */
+  queueOctets: number | null = null;
   readonly #listeners: SmtpListener[] = [];
   readonly #clients: Client[] = [];
 
@@ -107,15 +118,24 @@ export class SmtpFixture {
       budget: this.budget,
       spoolDirectory: this.spoolDirectory,
       log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
-      now: () => NOW,
+      now: this.now,
       resolve: (address) => this.directory.resolve(address),
       deliverHandle: keyring.deliverHandle.bind(keyring),
       store,
+      ...(this.reporter === null ? {} : { reporter: this.reporter }),
+      ...(this.hasQueue ? { queueHandle: (organization) => this.queueHandle(organization) } : {}),
       authenticate: async ({ username, password, remoteAddress }) => {
-        const { userId } = await authenticator.authenticate(username, password, remoteAddress);
-        return { owns: (address) => this.directory.maySendAs(userId, address) };
+        const user = await authenticator.authenticate(username, password, remoteAddress);
+        const { organization, mailbox, userId } = user;
+        return { organization, mailbox, owns: (address) => this.directory.maySendAs(userId, address) };
       },
     };
+  }
+
+  queueHandle(organization: OrganizationId): DeliverHandle {
+    const mailbox = this.directory.queueMailbox(organization);
+    if (mailbox === null) throw new UnavailableError('busy', 'no queue yet');
+    return this.store.keyring.deliverHandle(organization, mailbox, this.queueOctets);
   }
 
   async connect({ port }: { port: number }): Promise<Client> {

@@ -5,14 +5,25 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, it } from 'mocha';
-import { RefusedError } from '../../src/errors.ts';
-import { type FolderId, type MailboxId, type ModSeq, newMailboxId, type Uid } from '../../src/ids.ts';
+import { IntegrityError, RefusedError } from '../../src/errors.ts';
+import {
+  type FolderId,
+  type MailboxId,
+  type MessageId,
+  type ModSeq,
+  newMailboxId,
+  type Uid,
+} from '../../src/ids.ts';
+import type { OwnerHandle } from '../../src/store/handles.ts';
 import {
   Flag,
   type FlagChange,
   type FolderChange,
   type FolderView,
   type Mailbox,
+  type OpenQueued,
+  type QueuedMessage,
+  type QueueMailbox,
 } from '../../src/store/types.ts';
 import { contents, message, octetsOf, type StoreFixture } from './support.ts';
 
@@ -136,6 +147,127 @@ export function describeStoreContract(name: string, open: () => Promise<StoreFix
           Array.from({ length: 60 }, (_, i) => i + 1),
         );
         assert.equal(new Set(found.map(([, octets]) => octets)).size, 60);
+      });
+    });
+
+    describe('queues', () => {
+      const envelope = Buffer.from('to somebody elsewhere');
+      let owner: OwnerHandle;
+
+      beforeEach(async () => {
+        owner = await fixture.newQueue();
+      });
+
+      const enqueue = async (text: string, others: readonly MailboxId[] = []): Promise<MessageId> => {
+        const sealed = await fixture.sealed(text);
+        const place = (mailbox: MailboxId) => ({
+          handle: fixture.keyring.deliverHandle(fixture.organization, mailbox, null),
+          folder: 'inbox' as const,
+        });
+        const placements = [{ ...place(owner.mailbox), envelope }, ...others.map(place)];
+        for (const { error } of await fixture.store.deliver(sealed, placements))
+          assert.equal(error, undefined);
+        return sealed.id;
+      };
+
+      const openQueue = (onAdded: (messages: readonly QueuedMessage[]) => void = () => undefined) =>
+        fixture.store.openQueue(owner, onAdded);
+
+      const listed = async (queue: QueueMailbox): Promise<QueuedMessage[]> => {
+        const messages: QueuedMessage[] = [];
+        for await (const one of queue.messages()) messages.push(one);
+        return messages;
+      };
+
+      it('take a message together with mailboxes, and give it back with its envelope after a restart', async () => {
+        const octets = message('going out');
+        const sent = await enqueue(octets, [id]);
+        assert.deepEqual(await contents(mailbox), [[1, octets]]);
+        for (const again of [() => undefined, () => fixture.store.checkpoint(), () => fixture.reopen()]) {
+          await again();
+          const queue = await openQueue();
+          const [one, ...others] = await listed(queue);
+          assert.deepEqual([one!.id, one!.sizeOctets, one!.isReleased], [sent, octets.length, true]);
+          assert.deepEqual(others, []);
+          const opened = await queue.open(sent);
+          assert.deepEqual(opened.envelope, envelope);
+          assert.equal(opened.note, null);
+          assert.equal(await octetsOf(opened.message), octets);
+          queue.close();
+        }
+      });
+
+      it('tell of what arrives once it is there to be opened', async () => {
+        const opened: Promise<OpenQueued>[] = [];
+        const queue = await openQueue((added) => opened.push(...added.map(({ id: one }) => queue.open(one))));
+        await enqueue(message('first'));
+        await enqueue(message('second'));
+        assert.deepEqual(
+          (await Promise.all(opened)).map((one) => one.envelope),
+          [envelope, envelope],
+        );
+      });
+
+      it('keep the last note of a message, through a restart', async () => {
+        const sent = await enqueue(message('x'));
+        let queue = await openQueue();
+        await listed(queue);
+        await queue.setNote(sent, Buffer.from('tried once'));
+        await queue.setNote(sent, Buffer.from('tried twice'));
+        assert.equal((await queue.open(sent)).note!.toString(), 'tried twice');
+        await fixture.reopen();
+        queue = await openQueue();
+        await listed(queue);
+        assert.equal((await queue.open(sent)).note!.toString(), 'tried twice');
+        await queue.setNote(sent, Buffer.from('tried thrice'));
+        assert.equal((await queue.open(sent)).note!.toString(), 'tried thrice');
+      });
+
+      it('remove a message for good, and leave it where else it was delivered', async () => {
+        const sent = await enqueue(message('x'), [id]);
+        let queue = await openQueue();
+        await listed(queue);
+        await queue.remove(sent);
+        await queue.remove(sent);
+        await assert.rejects(queue.open(sent), refused('nonexistent'));
+        await assert.rejects(queue.setNote(sent, envelope), refused('nonexistent'));
+        assert.equal((await contents(mailbox)).length, 1);
+        await fixture.reopen();
+        queue = await openQueue();
+        assert.deepEqual(await listed(queue), []);
+        assert.equal((await contents(await fixture.open(id))).length, 1);
+      });
+
+      it('list thousands of messages in the order of their arrival', async () => {
+        const sent = await Promise.all(Array.from({ length: 1_200 }, (_, n) => enqueue(message(`${n}`))));
+        const found = await listed(await openQueue());
+        assert.equal(found.length, 1_200);
+        assert.deepEqual(found.map(({ id: one }) => one).sort(), sent.sort());
+        assert.ok(found.every((one, at) => at === 0 || one.arrivedAt >= found[at - 1]!.arrivedAt));
+      });
+
+      it('are not opened with the keys of a user, nor a mailbox with those of a queue', async () => {
+        await enqueue(message('x'));
+        const wrong = await fixture.store.openQueue(fixture.owner(owner.mailbox), () => undefined);
+        const [one] = await listed(wrong);
+        for (const locked of [owner.mailbox, id]) fixture.keyring.endLease(locked);
+        await assert.rejects(wrong.open(one!.id), IntegrityError);
+        await assert.rejects(fixture.queueOwner(id).lease(), IntegrityError);
+      });
+
+      it('are gone with their messages when they are removed', async () => {
+        const sent = await enqueue(message('x'));
+        const queue = await openQueue();
+        await listed(queue);
+        const { organization, mailbox: gone } = owner;
+        await fixture.store.removeMailbox({
+          kind: 'maintenance',
+          organization,
+          mailbox: gone,
+          principal: 'test',
+        });
+        await assert.rejects(queue.open(sent), refused('nonexistent'));
+        await assert.rejects(openQueue(), refused('nonexistent'));
       });
     });
 

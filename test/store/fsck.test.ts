@@ -4,13 +4,13 @@ import { cpSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeF
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, beforeEach, describe, it } from 'mocha';
-import { type MailboxId, newMessageId, type Uid } from '../../src/ids.ts';
+import { type MailboxId, type MessageId, newMessageId, type Uid } from '../../src/ids.ts';
 import { MIB } from '../../src/limits.ts';
 import { EmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import { fsck, type StoreProblemKind } from '../../src/store/embedded/fsck.ts';
 import { bodyFile, indexFile, mailboxDirectory, snapshotFile } from '../../src/store/embedded/layout.ts';
 import { packFile } from '../../src/store/embedded/pack.ts';
-import { Flag, type Mailbox } from '../../src/store/types.ts';
+import { Flag, type Mailbox, type QueuedMessage } from '../../src/store/types.ts';
 import { observe } from './model.ts';
 import { contents, message, StoreFixture } from './support.ts';
 
@@ -236,6 +236,57 @@ describe('fsck', () => {
       const { problems, rebuilt } = await run(false, true);
       assert.deepEqual([problems.map(({ kind }) => kind), rebuilt], [['index-missing'], []]);
       assert.throws(() => statSync(indexFile(data, id)), /ENOENT/);
+    });
+
+    it('a queue with the envelopes and last notes of its messages, none of which goes out unasked', async () => {
+      const envelope = Buffer.from('to somebody elsewhere');
+      let queueId: MailboxId | null = null;
+      const open = async <T>(work: (store: EmbeddedStore) => Promise<T>): Promise<T> =>
+        opened((_, store) => work(store));
+      const sent: MessageId[] = [];
+      await open(async (store) => {
+        fixture.store = store;
+        const owner = await fixture.newQueue();
+        queueId = owner.mailbox;
+        const handle = fixture.keyring.deliverHandle(fixture.organization, owner.mailbox, null);
+        for (const text of ['one', 'two', 'three']) {
+          const sealed = await fixture.sealed(message(text));
+          await store.deliver(sealed, [{ handle, folder: 'inbox', envelope }]);
+          sent.push(sealed.id);
+        }
+        const queue = await store.openQueue(owner, () => undefined);
+        for await (const _ of queue.messages());
+        await queue.setNote(sent[1]!, Buffer.from('tried'));
+      });
+      rmSync(indexFile(data, queueId!));
+      const owner = fixture.queueOwner(queueId!);
+      const { problems, rebuilt } = await fsck(data, {
+        owner: () => owner,
+        mailbox: queueId!,
+        rebuild: true,
+      });
+      assert.deepEqual(problems, []);
+      assert.deepEqual([rebuilt[0]!.placed, rebuilt[0]!.recovered], [0, 3]);
+      await open(async (store) => {
+        const queue = await store.openQueue(owner, () => undefined);
+        const listed = async () => {
+          const messages: QueuedMessage[] = [];
+          for await (const one of queue.messages()) messages.push(one);
+          return messages;
+        };
+        const found = await listed();
+        assert.deepEqual(found.map((one) => one.id).sort(), [...sent].sort());
+        assert.ok(found.every((one) => !one.isReleased));
+        for (const one of sent) assert.deepEqual((await queue.open(one)).envelope, envelope);
+        assert.equal((await queue.open(sent[1]!)).note!.toString(), 'tried');
+        await queue.release(sent[1]!);
+        const again = await listed();
+        assert.deepEqual(
+          again.filter((one) => one.isReleased).map((one) => one.id),
+          [sent[1]],
+        );
+        assert.equal((await queue.open(sent[1]!)).note!.toString(), 'tried');
+      });
     });
 
     it('counts bodies that no record opens, and leaves them', async () => {

@@ -202,6 +202,7 @@ describe('a pack writer', () => {
     internalDate: 1_700_000_000_000,
     header: Buffer.alloc(200, 1),
     digest: Buffer.alloc(300, 2),
+    envelope: null,
     body: Buffer.alloc(octets, 3),
   });
   const writer = (knownEnd: number): PackWriter =>
@@ -210,7 +211,8 @@ describe('a pack writer', () => {
   const ids = (pack: number): string[] => [...readPack(path(pack), pack)].map(({ id }) => id);
 
   it('says where each record is, and each comes back whole', () => {
-    const records = [record(32), { ...record(0), body: null }, record(70_000)];
+    const queued = { ...record(50), envelope: Buffer.alloc(400, 4) };
+    const records = [record(32), { ...record(0), body: null }, record(70_000), queued];
     const packs = writer(0);
     const places = packs.append(records);
     packs.sync();

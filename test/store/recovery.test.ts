@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { IntegrityError, RefusedError } from '../../src/errors.ts';
-import type { MailboxId, Uid } from '../../src/ids.ts';
+import type { MailboxId, MessageId, Uid } from '../../src/ids.ts';
 import { INLINE_BODY_OCTETS } from '../../src/limits.ts';
 import { EmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import { fsck } from '../../src/store/embedded/fsck.ts';
@@ -228,6 +228,43 @@ describe('recovery', () => {
         step.kind satisfies never;
     }
   }
+
+  it('brings a queue back with its envelopes and last notes, whatever had reached the disk', async () => {
+    const owner = await fixture.newQueue();
+    const handle = fixture.keyring.deliverHandle(fixture.organization, owner.mailbox, null);
+    const envelope = Buffer.from('to somebody elsewhere');
+    const queue = await fixture.store.openQueue(owner, () => undefined);
+    const sent: MessageId[] = [];
+    for (const text of ['noted twice', 'done', 'new']) {
+      const sealed = await fixture.sealed(message(text));
+      await fixture.store.deliver(sealed, [{ handle, folder: 'inbox', envelope }]);
+      sent.push(sealed.id);
+    }
+    for await (const _ of queue.messages());
+    await queue.setNote(sent[0]!, Buffer.from('one'));
+    await queue.remove(sent[1]!);
+    const early = crashed();
+    await fixture.store.checkpoint();
+    await queue.setNote(sent[0]!, Buffer.from('two'));
+    const late = crashed();
+    for (const [directory, note] of [
+      [early, 'one'],
+      [late, 'two'],
+    ] as const) {
+      await recovering(directory, async (store) => {
+        const again = await store.openQueue(owner, () => undefined);
+        const found: MessageId[] = [];
+        for await (const { id } of again.messages()) found.push(id);
+        assert.deepEqual(found, [sent[0], sent[2]]);
+        const opened = await again.open(sent[0]!);
+        assert.deepEqual([opened.envelope, opened.note!.toString()], [envelope, note]);
+        assert.equal((await again.open(sent[2]!)).note, null);
+      });
+      const { problems } = await fsck(directory, { owner: () => owner, mailbox: owner.mailbox });
+      assert.deepEqual(problems, []);
+    }
+    queue.close();
+  });
 
   it('finds after a kill what was acknowledged, and nothing else, whatever the history', async function () {
     this.timeout(60_000);

@@ -52,6 +52,7 @@ describe('the schema of an index', () => {
     );
     const columns = now.prepare("SELECT name FROM pragma_table_info('message')").all();
     assert.ok(!columns.some(({ name }) => name === 'header' || name === 'digest'));
+    assert.deepEqual({ ...now.prepare('SELECT count(*) AS n FROM queued').get() }, { n: 0 });
     assert.deepEqual({ ...now.prepare('PRAGMA user_version').get() }, { user_version: SCHEMA_VERSION });
     now.close();
   });

@@ -82,6 +82,24 @@ export class StoreFixture {
     return this.keyring.ownerHandle({ organization, mailbox, quotaOctets, ...who });
   }
 
+  /** The mailbox of a queue, and its owner. */
+  async newQueue(): Promise<OwnerHandle> {
+    const { organization } = this;
+    const mailbox = newMailboxId();
+    await this.keyring.createManyMailboxKeys([
+      { organization, mailbox, principal: 'test', purpose: 'queue' },
+    ]);
+    const owner = this.queueOwner(mailbox);
+    await this.store.createMailbox(owner, 'queue');
+    return owner;
+  }
+
+  queueOwner(mailbox: MailboxId): OwnerHandle {
+    const { organization } = this;
+    const who = { principal: 'queue', protocol: 'test', address: '', reason: 'test' };
+    return this.keyring.ownerHandle({ organization, mailbox, quotaOctets: null, purpose: 'queue', ...who });
+  }
+
   async newMailbox(): Promise<MailboxId> {
     const mailbox = newMailboxId();
     await this.keyring.createMailboxKeys({ organization: this.organization, mailbox, principal: 'test' });

@@ -148,6 +148,7 @@ class Batch {
         internalDate: message.date,
         header: blobs[entry.header]!,
         digest: blobs[entry.digest]!,
+        envelope: entry.envelope === undefined ? null : blobs[entry.envelope]!,
         body: 'blob' in message.body && isAlone ? blobs[message.body.blob]! : null,
       });
     }

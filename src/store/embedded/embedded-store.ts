@@ -25,13 +25,23 @@ import type { Durations } from '../../tally.ts';
 import { yieldingTo } from '../../yielding.ts';
 import type { DeliverHandle, MaintenanceHandle, OwnerHandle } from '../handles.ts';
 import { type AddedEntry, type AddedMessage, isBirth, mailboxesOf } from '../operation.ts';
-import type { DeliveryOutcome, FolderRole, Mailbox, MailStore, Placement } from '../types.ts';
+import type {
+  DeliveryOutcome,
+  FolderRole,
+  Mailbox,
+  MailboxKind,
+  MailStore,
+  Placement,
+  QueuedMessage,
+  QueueMailbox,
+} from '../types.ts';
 import { Absorber } from './absorber.ts';
 import { AcceptJournal, type CommittedRecord, type SurvivingSegment } from './accept-journal.ts';
 import { Bodies } from './bodies.ts';
 import type { MailboxGarbage, MailboxPlaces } from './checkpoint-protocol.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { EmbeddedMailbox, type MailboxServices } from './embedded-mailbox.ts';
+import { EmbeddedQueue } from './embedded-queue.ts';
 import { IndexPool } from './index-pool.ts';
 import {
   indexFile,
@@ -55,6 +65,7 @@ const STANDARD_FOLDERS: readonly { readonly path: readonly string[]; readonly ro
   { path: ['Trash'], role: 'trash' },
   { path: ['Archive'], role: 'archive' },
 ];
+const QUEUE_FOLDERS = STANDARD_FOLDERS.slice(0, 1);
 
 const GARBAGE_BATCH = 1_000;
 const REPLAY_GROUP = 256;
@@ -67,6 +78,7 @@ interface SealedPlacement {
   readonly owner: MailboxOwner;
   readonly header: Buffer;
   readonly digest: Buffer;
+  readonly envelope: Buffer | null;
 }
 
 export interface EmbeddedStoreOptions {
@@ -182,11 +194,17 @@ export class EmbeddedStore implements MailStore {
         try {
           const owner = this.#pinOwner(handle.mailbox);
           // In the list before anything else can fail: it is unpinned from there.
-          const sealed = { placement, owner, header: EMPTY, digest: EMPTY };
+          const sealed = {
+            placement,
+            owner,
+            header: EMPTY,
+            digest: EMPTY,
+            envelope: sealedEnvelope(message, placement),
+          };
           accepted.push(sealed);
           assertDeliverable(owner, handle, message.sizeOctets);
           Object.assign(sealed, message.addressTo(handle));
-          octets += sealed.header.length + sealed.digest.length;
+          octets += sealed.header.length + sealed.digest.length + (sealed.envelope?.length ?? 0);
           outcomes.set(handle.mailbox, { mailbox: handle.mailbox });
         } catch (error) {
           outcomes.set(handle.mailbox, { mailbox: handle.mailbox, error: error as LetterlockError });
@@ -214,13 +232,13 @@ export class EmbeddedStore implements MailStore {
     return this.#owner(handle.mailbox).plannedOctets + sizeOctets <= handle.quotaOctets;
   }
 
-  async createMailbox(owner: OwnerHandle): Promise<void> {
+  async createMailbox(owner: OwnerHandle, kind: MailboxKind = 'user'): Promise<void> {
     this.#assertRoom();
     // Not synced: until the checkpoint has, the accept journal can make it anew.
     this.#makeIndex(owner.mailbox);
     const mailbox = new EmbeddedMailbox(owner, this.#pinOwner(owner.mailbox), this.#services);
     try {
-      await mailbox.createStandardFolders(STANDARD_FOLDERS);
+      await mailbox.createStandardFolders(kind === 'queue' ? QUEUE_FOLDERS : STANDARD_FOLDERS);
     } finally {
       mailbox.close();
     }
@@ -235,13 +253,14 @@ export class EmbeddedStore implements MailStore {
   }
 
   async openMailbox(owner: OwnerHandle): Promise<Mailbox> {
-    if (this.#isClosing) throw new UnavailableError('shutting-down', 'The server is shutting down');
-    const pinned = this.#pinOwner(owner.mailbox);
-    if (!pinned.exists) {
-      pinned.pins--;
-      throw nonexistent();
-    }
-    return new EmbeddedMailbox(owner, pinned, this.#services);
+    return new EmbeddedMailbox(owner, this.#pinExisting(owner.mailbox), this.#services);
+  }
+
+  async openQueue(
+    owner: OwnerHandle,
+    onAdded: (messages: readonly QueuedMessage[]) => void,
+  ): Promise<QueueMailbox> {
+    return new EmbeddedQueue(owner, this.#pinExisting(owner.mailbox), this.#services, onAdded);
   }
 
   /** False while the disk is too full to accept mail. */
@@ -414,7 +433,7 @@ export class EmbeddedStore implements MailStore {
       date: now,
       saved: now,
       body: body.kind === 'memory' ? { blob: addBlob(body.octets) } : { spool: true },
-      to: placed.map(({ placement, owner, header, digest }): AddedEntry => {
+      to: placed.map(({ placement, owner, header, digest, envelope }): AddedEntry => {
         const folder = owner.folderWithRole(placement.folder) ?? owner.folderWithRole('inbox')!;
         const uid: Uid = owner.takeUids(folder, 1);
         owner.takeOctets(message.sizeOctets);
@@ -428,6 +447,7 @@ export class EmbeddedStore implements MailStore {
           keywords: [],
           header: addBlob(header),
           digest: addBlob(digest),
+          ...(envelope === null ? {} : { envelope: addBlob(envelope) }),
         };
       }),
     };
@@ -543,6 +563,17 @@ export class EmbeddedStore implements MailStore {
 
   // --- Owners ---
 
+  /** @throws UnavailableError 'shutting-down'; RefusedError 'nonexistent'. */
+  #pinExisting(mailbox: MailboxId): MailboxOwner {
+    if (this.#isClosing) throw new UnavailableError('shutting-down', 'The server is shutting down');
+    const pinned = this.#pinOwner(mailbox);
+    if (!pinned.exists) {
+      pinned.pins--;
+      throw nonexistent();
+    }
+    return pinned;
+  }
+
   #pinOwner(mailbox: MailboxId): MailboxOwner {
     const owner = this.#owner(mailbox);
     owner.pins++;
@@ -603,6 +634,10 @@ export class EmbeddedStore implements MailStore {
 const nonexistent = (): RefusedError => new RefusedError('nonexistent', 'The mailbox does not exist');
 const lostIndex = (): IntegrityError =>
   new IntegrityError('format', 'The mailbox lost its index; fsck can make a new one');
+
+function sealedEnvelope(message: SealedMessage, { handle, envelope }: Placement): Buffer | null {
+  return envelope === undefined ? null : message.sealEnvelope(handle, envelope);
+}
 
 /** @throws RefusedError 'nonexistent', 'over-quota'; IntegrityError for a recipient of an earlier epoch. */
 function assertDeliverable(owner: MailboxOwner, handle: DeliverHandle, octets: number): void {

@@ -162,6 +162,9 @@ class MailboxCheck {
     const dangling = 'SELECT uid FROM entry LEFT JOIN message USING (message_key) WHERE message_id IS NULL';
     for (const uid of column(database, dangling))
       this.#report('index-damaged', `UID ${uid} names no message`);
+    const queued = `SELECT lower(hex(message_id)) FROM queued LEFT JOIN message USING (message_id)
+      WHERE message_key IS NULL`;
+    for (const id of column(database, queued)) this.#report('index-damaged', `${id} is queued, and gone`);
   }
 
   #checkFiles(database: DatabaseSync): void {
@@ -201,7 +204,8 @@ class MailboxCheck {
     const rows = database.prepare(
       `SELECT message_key AS key, lower(hex(message_id)) AS id, epoch, octets, header, digest,
       body_octets AS bodyOctets, pack, record_offset AS recordOffset, record_octets AS recordOctets,
-      body_offset AS bodyOffset FROM message LEFT JOIN message_parts USING (message_key)`,
+      body_offset AS bodyOffset, envelope, generation, note
+      FROM message LEFT JOIN message_parts USING (message_key) LEFT JOIN queued USING (message_id)`,
     );
     for (const row of rows.iterate() as unknown as Iterable<MessageRow>) {
       try {
@@ -244,14 +248,19 @@ class MailboxCheck {
 
   /** @throws IntegrityError when anything of it is not what was sealed. */
   async #openMessage(row: MessageRow, owner: OwnerHandle, source: PageSource): Promise<void> {
-    const { id, epoch, octets, ...place } = row;
+    const { id, epoch, octets, envelope, generation, note, ...place } = row;
     const mailbox = this.#mailbox;
     const { header, digest } =
       row.header !== null && row.digest !== null
         ? { header: row.header, digest: row.digest }
         : await this.#bodies.readHead(mailbox, id, row);
-    const fileKey = openHeader(header, (await owner.lease()).identity);
-    const opened = decodeDigest(openObject(fileKey, 'digest', [mailbox, id, epoch], digest));
+    const lease = await owner.lease();
+    const fileKey = openHeader(header, lease.identity);
+    const fields = [mailbox, id, epoch] as const;
+    if (envelope !== null) openObject(fileKey, 'queue-envelope', fields, envelope);
+    if (note !== null)
+      openObject(lease.indexKey, 'queue-state', [mailbox, lease.epoch, id, generation!], note);
+    const opened = decodeDigest(openObject(fileKey, 'digest', fields, digest));
     const hash = createHash('sha256');
     let found = 0;
     const body = await this.#bodies.open({ mailbox, id, ...place });
@@ -309,6 +318,10 @@ interface MessageRow extends PackPlace {
   readonly header: Uint8Array | null;
   readonly digest: Uint8Array | null;
   readonly bodyOctets: number;
+  /** Of a message of a queue; the note is null before the first. */
+  readonly envelope: Uint8Array | null;
+  readonly generation: number | null;
+  readonly note: Uint8Array | null;
 }
 
 interface PlacedRow {

@@ -77,6 +77,22 @@ export interface NewMessageRow {
   readonly digest: Buffer;
 }
 
+/** A message of a queue, without its sealed parts. */
+export interface QueuedRow {
+  readonly folder: FolderId;
+  readonly uid: number;
+  readonly id: MessageId;
+  readonly octets: number;
+  readonly internalDate: number;
+}
+
+export interface QueuedParts {
+  readonly envelope: Buffer;
+  /** Of the note; 0 while there is none. */
+  readonly generation: number;
+  readonly note: Buffer | null;
+}
+
 /** Sums over entries: how a folder's counters change. */
 export interface EntryTotals {
   readonly messages: number;
@@ -135,6 +151,13 @@ const SQL = {
     (SELECT message_key AS key, count(*) AS entries FROM entry WHERE ${IN_RANGE} GROUP BY message_key) AS counted
     WHERE message.message_key = counted.key`,
   deleteEntries: `DELETE FROM entry WHERE ${IN_RANGE}`,
+  queuedAfter: `SELECT folder_id, uid, lower(hex(message_id)), octets, internal_date FROM entry
+    JOIN message USING (message_key) JOIN queued USING (message_id)
+    WHERE (folder_id, uid) > (?, ?) ORDER BY folder_id, uid LIMIT ?`,
+  queued: 'SELECT envelope, generation, note FROM queued WHERE message_id = ?',
+  insertQueued: 'INSERT OR IGNORE INTO queued VALUES (?, ?, 0, NULL)',
+  setNote: 'UPDATE queued SET generation = ?, note = ? WHERE message_id = ?',
+  deleteQueued: 'DELETE FROM queued WHERE message_id IN (SELECT message_id FROM message WHERE refs = 0)',
   collectGarbage: 'INSERT OR IGNORE INTO garbage SELECT message_id FROM message WHERE refs = 0',
   deleteUnreferencedParts:
     'DELETE FROM message_parts WHERE message_key IN (SELECT message_key FROM message WHERE refs = 0)',
@@ -277,6 +300,30 @@ export class MailboxIndex {
     return (this.#statement('vanishedModSeq').get(folder, place) as unknown as [number])[0];
   }
 
+  /** Messages of a queue in the order of folder and UID, behind the given place. */
+  queuedAfter(folder: number, uid: number, limit: number): QueuedRow[] {
+    const rows = this.#statement('queuedAfter').all(folder, uid, limit) as unknown as [
+      FolderId,
+      number,
+      MessageId,
+      number,
+      number,
+    ][];
+    return rows.map(([folder, uid, id, octets, internalDate]) => ({ folder, uid, id, octets, internalDate }));
+  }
+
+  queued(id: MessageId): QueuedParts | null {
+    const row = this.#statement('queued').get(idOctets(id)) as unknown as
+      | [Uint8Array, number, Uint8Array | null]
+      | undefined;
+    if (row === undefined) return null;
+    return {
+      envelope: bufferOf(row[0]),
+      generation: row[1],
+      note: row[2] === null ? null : bufferOf(row[2]),
+    };
+  }
+
   /** Bodies still to be unlinked, at most `limit`. */
   garbage(limit: number): MessageId[] {
     return (this.#statement('garbage').all(limit) as unknown as [MessageId][]).map(([id]) => id);
@@ -355,6 +402,15 @@ export class MailboxIndex {
     const key = Number(lastInsertRowid);
     this.#statement('insertParts').run(key, header, digest);
     return key;
+  }
+
+  insertQueued(id: MessageId, envelope: Buffer): void {
+    this.#statement('insertQueued').run(idOctets(id), envelope);
+  }
+
+  /** The message may be gone already. */
+  setNote(id: MessageId, generation: number, note: Buffer | null): void {
+    this.#statement('setNote').run(generation, note, idOctets(id));
   }
 
   /** The message may be gone already. */
@@ -457,6 +513,7 @@ export class MailboxIndex {
 
   /** Messages that no entry names any more become garbage. */
   collectGarbage(): void {
+    this.#statement('deleteQueued').run();
     this.#statement('collectGarbage').run();
     this.#statement('deleteUnreferencedParts').run();
     this.#statement('deleteUnreferenced').run();

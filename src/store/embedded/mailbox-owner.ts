@@ -435,6 +435,9 @@ export class MailboxOwner implements PageSource {
         this.#dirty.add(folder);
         return;
       }
+      case 'note':
+        this.#index().setNote(operation.message, operation.generation, blobs[operation.note]!);
+        return;
       default:
         operation satisfies never;
     }
@@ -473,6 +476,7 @@ export class MailboxOwner implements PageSource {
       header: blobs[entry.header]!,
       digest: blobs[entry.digest]!,
     });
+    if (entry.envelope !== undefined) index.insertQueued(message.id, blobs[entry.envelope]!);
     const word = [entry.uid, entry.flags, keywords, entry.modSeq] as const;
     index.addEntry(entry.folder, word, key, { internal: message.date, saved: message.saved });
     folder.uidNext = entry.uid + 1;

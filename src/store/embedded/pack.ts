@@ -10,6 +10,8 @@ import type { MailboxId, MessageId } from '../../ids.ts';
 import { mailboxDirectory } from './layout.ts';
 
 const VERSION = 1;
+/** Of a record with an envelope: a message of a queue. */
+const QUEUED_VERSION = 2;
 const PREFIX_OCTETS = 8;
 const FIXED_OCTETS = 1 + 16 + 4 + 8 + 8;
 
@@ -30,6 +32,8 @@ export interface PackRecord {
   readonly internalDate: number;
   readonly header: Buffer;
   readonly digest: Buffer;
+  /** null: not of a queue. */
+  readonly envelope: Buffer | null;
   /** null: the body is a file of its own. */
   readonly body: Buffer | null;
 }
@@ -59,12 +63,13 @@ export function listPacks(data: string, mailbox: MailboxId): number[] {
 }
 
 export function encodePackRecord(record: PackRecord): EncodedRecord {
-  const { header, digest, body } = record;
-  const bodyAt = PREFIX_OCTETS + FIXED_OCTETS + 4 + header.length + 4 + digest.length + 4;
+  const { header, digest, envelope, body } = record;
+  const envelopeOctets = envelope === null ? 0 : 4 + envelope.length;
+  const bodyAt = PREFIX_OCTETS + FIXED_OCTETS + 4 + header.length + 4 + digest.length + envelopeOctets + 4;
   const head = Buffer.allocUnsafe(bodyAt);
   const octets = bodyAt + (body?.length ?? 0);
   head.writeUInt32BE(octets - PREFIX_OCTETS, 0);
-  let at = head.writeUInt8(VERSION, PREFIX_OCTETS);
+  let at = head.writeUInt8(envelope === null ? VERSION : QUEUED_VERSION, PREFIX_OCTETS);
   at += Buffer.from(record.id, 'hex').copy(head, at);
   at = head.writeUInt32BE(record.epoch, at);
   at = head.writeBigUInt64BE(BigInt(record.octets), at);
@@ -73,6 +78,10 @@ export function encodePackRecord(record: PackRecord): EncodedRecord {
   at += header.copy(head, at);
   at = head.writeUInt32BE(digest.length, at);
   at += digest.copy(head, at);
+  if (envelope !== null) {
+    at = head.writeUInt32BE(envelope.length, at);
+    at += envelope.copy(head, at);
+  }
   head.writeUInt32BE(body?.length ?? 0, at);
   const crc = crc32(head.subarray(PREFIX_OCTETS));
   head.writeUInt32BE(body === null ? crc : crc32(body, crc), 4);
@@ -92,7 +101,8 @@ export function* readPack(path: string, pack: number, from = 0): Generator<Locat
       if (length < FIXED_OCTETS + 12 || at + PREFIX_OCTETS + length > size) return;
       const rest = Buffer.allocUnsafe(length);
       readSync(file, rest, 0, length, at + PREFIX_OCTETS);
-      if (crc32(rest) !== prefix.readUInt32BE(4) || rest[0] !== VERSION) return;
+      if (crc32(rest) !== prefix.readUInt32BE(4) || !(rest[0]! >= VERSION && rest[0]! <= QUEUED_VERSION))
+        return;
       yield decodePackRecord(rest, pack, at);
       at += PREFIX_OCTETS + length;
     }
@@ -134,6 +144,7 @@ function decodePackRecord(rest: Buffer, pack: number, recordOffset: number): Loc
   };
   const header = field();
   const digest = field();
+  const envelope = rest[0] === QUEUED_VERSION ? field() : null;
   const bodyOffset = recordOffset + PREFIX_OCTETS + at + 4;
   const body = field();
   return {
@@ -143,6 +154,7 @@ function decodePackRecord(rest: Buffer, pack: number, recordOffset: number): Loc
     internalDate: Number(rest.readBigUInt64BE(29)),
     header,
     digest,
+    envelope,
     body: body.length === 0 ? null : body,
     place: {
       pack,

@@ -36,6 +36,7 @@ interface FoundRecord {
   readonly internalDate: number;
   readonly header: Buffer;
   readonly digest: Buffer;
+  readonly envelope: Buffer | null;
   readonly bodyOctets: number;
   readonly place: PackPlace;
 }
@@ -85,6 +86,7 @@ class Rebuild {
   readonly #records = new Map<MessageId, FoundRecord>();
   readonly #folders = new Map<FolderId, FolderRow>();
   readonly #placed = new Set<MessageId>();
+  readonly #notes = new Map<MessageId, readonly [generation: number, note: Buffer | null]>();
   #nextUidValidity = Math.floor(Date.now() / 1000);
   #nextSubscription = 1;
   #modSeq = 1;
@@ -173,9 +175,14 @@ class Rebuild {
         const record = this.#records.get(id);
         const folder = this.#folders.get(folderId);
         if (record === undefined || folder === undefined) return 0;
+        // What a queue sent since the snapshot would be sent again: an administrator decides.
+        if (record.envelope !== null) return 0;
         this.#addEntry(folder, record, { uid, flags, keywords, internalDate, saved });
         return 1;
       }
+      case 'queued':
+        this.#notes.set(values[0] as MessageId, [values[1] as number, values[2] as Buffer | null]);
+        return 0;
       default:
         return table satisfies never;
     }
@@ -190,6 +197,9 @@ class Rebuild {
     const { id, octets, place } = record;
     const key = this.#index.addMessage({ ...record, digestVersion: DIGEST_VERSION });
     this.#index.setPlace(id, place);
+    if (record.envelope !== null) this.#index.insertQueued(id, record.envelope);
+    const note = this.#notes.get(id);
+    if (note !== undefined) this.#index.setNote(id, ...note);
     this.#index.addEntry(folder.id, [uid, flags, keywords, this.#modSeq], key, { internal, saved });
     this.#placed.add(id);
     folder.uidNext = Math.max(folder.uidNext, uid + 1);

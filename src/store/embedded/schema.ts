@@ -110,6 +110,15 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE folder ADD COLUMN vanished_low INTEGER NOT NULL DEFAULT 0;
   `,
   PAGE_SCHEMA,
+  `
+  -- Messages of a queue: to whom they go on, and what became of that so far. docs/format.md, "Outbound queue".
+  CREATE TABLE queued (
+    message_id BLOB    NOT NULL PRIMARY KEY,
+    envelope   BLOB    NOT NULL,
+    generation INTEGER NOT NULL,
+    note       BLOB
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

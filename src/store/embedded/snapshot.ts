@@ -20,6 +20,7 @@ const TABLES = {
   keyword: 'SELECT * FROM keyword',
   entry: `SELECT folder_id, uid, lower(hex(message_id)), flags, keywords, modseq, internal_date, save_date
     FROM entry JOIN message USING (message_key)`,
+  queued: 'SELECT lower(hex(message_id)), generation, note FROM queued',
 } as const;
 
 export type SnapshotTable = keyof typeof TABLES;

@@ -4,7 +4,7 @@ import { describe, it } from 'mocha';
 import { RefusedError } from '../../src/errors.ts';
 import { FROM_AUTHORS } from '../../src/limits.ts';
 import { parseAddressList } from '../../src/message/address.ts';
-import { authorsOf } from '../../src/smtp/from-field.ts';
+import { authorsOf } from '../../src/message/from-field.ts';
 
 const TAKEN: readonly (readonly [value: string, ...authors: string[]])[] = [
   // RFC 5322 appendix A.

@@ -5,7 +5,7 @@
  */
 import { RefusedError } from '../errors.ts';
 import { FROM_AUTHORS } from '../limits.ts';
-import { charactersBut, StructuredField } from '../message/structured-field.ts';
+import { charactersBut, StructuredField } from './structured-field.ts';
 
 /** RFC 5322 §3.2.3 dot-atom, with RFC 6532's octets above 127. */
 const DOT_ATOM = charactersBut('()<>[]:;@\\,"');

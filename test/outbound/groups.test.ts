@@ -1,0 +1,114 @@
+/** Groups with members elsewhere. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'mocha';
+import { UnavailableError } from '../../src/errors.ts';
+import { startSubmission } from '../../src/smtp/submission.ts';
+import { CERTIFICATE } from '../smtp/support.ts';
+import { message, OutboundFixture } from './support.ts';
+
+describe('a group with members elsewhere', function () {
+  this.timeout(20_000);
+  let fixture: OutboundFixture;
+  beforeEach(async () => {
+    fixture = await OutboundFixture.open();
+    fixture.smtp.directory.createGroup('wide@demo.test', [
+      'bob@demo.test',
+      'X.Y@example.org',
+      'z@example.net',
+    ]);
+  });
+  afterEach(() => fixture.close());
+
+  /** A stranger writes to the group. */
+  async function fromAbroad(text = 'Subject: hi\r\n\r\nx\r\n'): Promise<void> {
+    const client = await fixture.smtp.connect(await fixture.smtp.mx());
+    await client.talk('S: 220\nC: EHLO h\nS: 250\nC: MAIL FROM:<stranger@example.com>\nS: 250');
+    await client.talk('C: RCPT TO:<wide@demo.test>\nS: 250\nC: DATA\nS: 354');
+    await client.send(`${text}.\r\n`);
+    assert.match(await client.reply(), /^250/);
+    client.close();
+  }
+
+  it('takes mail of users and strangers to all of them, under the sender that it has', async () => {
+    const [org, net] = [await fixture.remote('example.org'), await fixture.remote('example.net')];
+    await fixture.submit(['wide@demo.test']);
+    await fromAbroad();
+    for (const remote of [org, net]) await remote.received(2);
+    const senders = org.accepted.map(({ from }) => from.split(' ')[0]).sort();
+    assert.deepEqual(senders, ['<alice@demo.test>', '<stranger@example.com>']);
+    for (const { to } of org.accepted) assert.deepEqual(to, ['<X.Y@example.org>']);
+    assert.equal((await fixture.smtp.inbox('bob')).length, 2);
+    await fixture.empty();
+  });
+
+  it('of nobody else too; and tells a stranger of failures by its own address only', async () => {
+    fixture.smtp.directory.removeMembers('wide@demo.test', ['bob@demo.test']);
+    const com = await fixture.remote('example.com');
+    await fixture.remote('example.org', {
+      answer: (verb) => (verb === 'RCPT' ? '550 5.1.1 there is no X.Y here' : undefined),
+    });
+    await fixture.remote('example.net');
+    await fromAbroad();
+    const [report] = await com.received(1);
+    assert.match(report!.from, /^<>/);
+    assert.match(
+      report!.data,
+      /\r\nFinal-Recipient: rfc822; wide@demo\.test\r\nAction: failed\r\nStatus: 5\.1\.1\r\n/,
+    );
+    assert.doesNotMatch(report!.data, /X\.Y/);
+    await fixture.empty();
+  });
+
+  it('reaches a member whose domain has become ours in its mailbox', async () => {
+    const { directory, accounts } = fixture.smtp;
+    const { organization } = directory.user('alice@demo.test');
+    directory.createDomain(organization, 'example.org');
+    await accounts.createUsers([{ address: 'x.y@example.org', password: null }], 'test');
+    const net = await fixture.remote('example.net');
+    await fixture.submit(['wide@demo.test']);
+    await net.received(1);
+    await fixture.empty();
+    const { mailbox } = directory.user('x.y@example.org');
+    const handle = fixture.smtp.store.keyring.deliverHandle(organization, mailbox, 1);
+    assert.equal(await fixture.smtp.store.store.hasRoom(handle, 0), false);
+  });
+
+  it('is refused where this server sends nothing', async () => {
+    fixture.smtp.hasQueue = false;
+    const client = await fixture.smtp.connect(await fixture.smtp.mx());
+    await client.talk('S: 220\nC: EHLO h\nS: 250\nC: MAIL FROM:<stranger@example.com>\nS: 250');
+    await client.talk('C: RCPT TO:<wide@demo.test>\nS: 550 5.7.1');
+  });
+});
+
+describe('a user who sends too much', function () {
+  this.timeout(20_000);
+
+  it('is put off with 451 for recipients elsewhere, and not for those here', async () => {
+    const fixture = await OutboundFixture.open();
+    try {
+      await fixture.remote('example.org');
+      let count = 0;
+      const submission = await startSubmission(
+        { address: '127.0.0.1', port: 0, host: 'mx.demo.test', tls: CERTIFICATE },
+        {
+          ...fixture.smtp.deps,
+          countRecipient: () => {
+            if (++count > 2) throw new UnavailableError('busy', 'You have sent to many recipients of late');
+          },
+        },
+      );
+      const client = await fixture.smtp.signIn(submission);
+      await client.talk(`C: MAIL FROM:<alice@demo.test>\nS: 250
+        C: RCPT TO:<a@example.org>\nS: 250\nC: RCPT TO:<b@example.org>\nS: 250
+        C: RCPT TO:<c@example.org>\nS: 451 4.3.2\nC: RCPT TO:<bob@demo.test>\nS: 250\nC: DATA\nS: 354`);
+      await client.send(`${message('x')}.\r\n`);
+      assert.match(await client.reply(), /^250/);
+      client.close();
+      await submission.close(0);
+      await fixture.empty();
+    } finally {
+      await fixture.close();
+    }
+  });
+});
