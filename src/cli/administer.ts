@@ -16,9 +16,9 @@ import { IMPORT_USERS, USE_JOURNAL_FIELD_CHARS } from '../limits.ts';
 import type { ItemSummary } from '../outbound/organization-queue.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import { yieldingTo } from '../yielding.ts';
+import type { QueueDetail, QueueRecord } from './admin-records.ts';
 import type { AdminRecord, AdminRequest } from './admin-socket.ts';
 import { dkimRecord, dnsRecords, type PublishedServer, publishes } from './dns-records.ts';
-import type { QueueDetail, QueueRecord } from './queue.ts';
 
 /** In the key-use journal. Whoever may open the socket or the data directory is one and the same: its owner. */
 const PRINCIPAL = 'administrator';

@@ -2,7 +2,7 @@
 import { pino } from 'pino';
 import type { Config } from '../config/load.ts';
 import { EXIT_FAILED } from './command.ts';
-import { openParts, type Parts } from './serve.ts';
+import { openParts, type Parts } from './parts.ts';
 
 /** @throws UnavailableError 'locked-data-directory' when a server, or another command, has the directory. */
 export const openAlone = (config: Config): Promise<Parts> =>

@@ -1,19 +1,8 @@
 /** `letterlock dkim`: the keys that sign outgoing mail. */
+import type { DkimRecord } from './admin-records.ts';
 import type { CommandTable } from './command.ts';
 import { UsageError } from './command.ts';
 import { changing, listing } from './directory-command.ts';
-
-export interface DkimRecord {
-  readonly domain: string;
-  readonly selector: string;
-  readonly algorithm: string;
-  readonly state: string;
-  /** ISO 8601. */
-  readonly createdAt: string;
-  /** Of the TXT record. */
-  readonly name: string;
-  readonly value: string;
-}
 
 const published = (records: readonly DkimRecord[]): string =>
   records.map(({ name, value }) => `${name}. TXT "${value}"`).join('\n');

@@ -1,6 +1,6 @@
 /** What the DNS should have of a domain: `domain dns`. RFC 5321 (MX), 7208, 6376, 7489, 6186 and 8314 (SRV). */
 import type { DkimKeyRow } from '../keys/key-store.ts';
-import type { DkimRecord } from './dkim.ts';
+import type { DkimRecord } from './admin-records.ts';
 
 export interface DnsRecord {
   /** Without a dot at its end. */

@@ -8,7 +8,7 @@ import type { OwnerHandle } from '../store/handles.ts';
 import { type CommandTable, EXIT_DONE, EXIT_FAILED, type OptionValues } from './command.ts';
 import { CONFIG_OPTIONS, JSON_OPTION, loadOfflineConfig } from './common-options.ts';
 import { type Columns, printTable } from './output.ts';
-import type { Parts } from './serve.ts';
+import type { Parts } from './parts.ts';
 
 interface Problem {
   readonly mailbox: MailboxId | null;

@@ -6,7 +6,7 @@
 import type { Config } from '../config/load.ts';
 import type { Probe } from '../http/readiness.ts';
 import type { Certificate } from '../tls/certificate.ts';
-import type { Parts } from './serve.ts';
+import type { Parts } from './parts.ts';
 
 /** Receiving mail needs no key, so that only a server that does nothing but show mail is useless without. */
 export function probesOf(

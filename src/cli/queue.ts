@@ -1,37 +1,8 @@
 /** `letterlock queue`: mail that waits for other servers. */
-import type { OrganizationId } from '../ids.ts';
+import type { QueueDetail, QueueRecord } from './admin-records.ts';
 import type { CommandTable } from './command.ts';
 import { ORG_FILTER } from './common-options.ts';
 import { changing, listing, showing } from './directory-command.ts';
-
-/** What needs no key. */
-export interface QueueRecord {
-  readonly id: string;
-  readonly organization: OrganizationId;
-  readonly state: string;
-  readonly sizeOctets: number;
-  /** ISO 8601. */
-  readonly arrivedAt: string;
-  /** The next attempt; null: it is not planned, or not known before the queue was opened. */
-  readonly nextAt: string | null;
-  /** The code of what keeps the organization's mail; null when nothing does. */
-  readonly waitsFor: string | null;
-}
-
-/** What the queue's keys open. */
-export interface QueueDetail extends Omit<QueueRecord, 'waitsFor'> {
-  /** '' is the null reverse-path. */
-  readonly sender: string;
-  readonly attempts: number;
-  readonly recipients: readonly {
-    readonly address: string;
-    readonly state: string;
-    readonly attempts: number;
-    readonly status: string | null;
-    readonly host: string | null;
-    readonly reply: string | null;
-  }[];
-}
 
 const IDS = 'ID... may be `all`: every message in every queue.';
 const counted = (records: readonly { readonly messages: number }[]): string => {

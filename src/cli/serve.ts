@@ -2,64 +2,36 @@
  * Puts a server together from its configuration, and takes it apart again in reverse order. Contains no decisions of its
  * own: what listens is the configuration's, what happens is the parts'.
  */
-import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Config, type ListenerName, roleOf } from '../config/load.ts';
 import { Deliverer } from '../delivery/deliver.ts';
 import { discardSealed, sealMessage } from '../delivery/seal-message.ts';
 import { MemoryBudget } from '../delivery/spool.ts';
-import { Accounts } from '../directory/accounts.ts';
+import type { Accounts } from '../directory/accounts.ts';
 import { Authenticator } from '../directory/authenticator.ts';
-import { Directory } from '../directory/directory.ts';
+import type { Directory } from '../directory/directory.ts';
 import { Logins } from '../directory/logins.ts';
 import { type Probe, readiness, workingParts } from '../http/readiness.ts';
 import { type ClientSettings, startHttp, startMetricsHttp } from '../http/server.ts';
 import { LoopLoad, type ServerLoad } from '../imap/load.ts';
 import { ImapServer } from '../imap/server.ts';
-import { Keyring } from '../keys/keyring.ts';
 import { ACCOUNT_RETRY_MS, HTTP_PROBE_MS } from '../limits.ts';
 import { Exposition } from '../metrics/exposition.ts';
 import { serverMetrics } from '../metrics/server-metrics.ts';
 import { inNetworks } from '../networks.ts';
-import type { Outbound } from '../outbound/outbound.ts';
 import { SendingLimits } from '../outbound/sending-limits.ts';
 import type { SmtpCounts } from '../smtp/counts.ts';
 import type { SmtpListener } from '../smtp/edge.ts';
 import { startLmtp } from '../smtp/lmtp.ts';
 import { startMx } from '../smtp/mx.ts';
 import { type Submitter, startSubmission } from '../smtp/submission.ts';
-import { type DataLock, lockDataDirectory } from '../store/embedded/data-lock.ts';
-import { EmbeddedStore } from '../store/embedded/embedded-store.ts';
 import { spoolDirectory } from '../store/embedded/layout.ts';
 import { Certificate } from '../tls/certificate.ts';
 import { adminSocketPath, startAdminSocket } from './admin-socket.ts';
 import { administer } from './administer.ts';
-import type { PublishedServer } from './dns-records.ts';
-import { openKeyService } from './key-service.ts';
-import { openLeaseRedis } from './lease-redis.ts';
-import { openOutbound, queueHandles } from './outbound-parts.ts';
+import { queueHandles } from './outbound-parts.ts';
+import { Closing, openParts, type Parts, type PartsOptions } from './parts.ts';
 import { probesOf } from './probes.ts';
-
-export interface ServeOptions {
-  readonly log: Logger;
-  /** Ends the process at once: what the disk holds is not known any more. */
-  readonly fatal: (error: unknown) => void;
-}
-
-/** The parts below the listeners. */
-export interface Parts {
-  readonly keyring: Keyring;
-  readonly directory: Directory;
-  readonly accounts: Accounts;
-  readonly store: EmbeddedStore;
-  /** Mail for other servers; sends nothing until it is started. */
-  readonly outbound: Outbound;
-  readonly published: PublishedServer;
-  /** Of the listeners, as far as they listen. */
-  readonly ports: Partial<Record<ListenerName, number>>;
-  close(): Promise<void>;
-}
 
 export interface Server {
   readonly ports: Readonly<Partial<Record<ListenerName, number>>>;
@@ -71,50 +43,8 @@ export interface Server {
   close(): Promise<void>;
 }
 
-/**
- * Opens everything but the listeners, and holds the data directory's lock: for the server, and for commands that work
- * alone.
- * @throws UnavailableError 'locked-data-directory' when another process has the directory.
- */
-export async function openParts(config: Config, { log, fatal }: ServeOptions): Promise<Parts> {
-  const closing = new Closing();
-  try {
-    const lock: DataLock = lockDataDirectory(config.dataDirectory);
-    closing.add(() => lock.release());
-    const directory = Directory.open(join(config.dataDirectory, 'directory.db'));
-    closing.add(() => directory.close());
-    const keyring = await openKeyring(config, directory, log);
-    closing.add(() => keyring.close());
-    const store = await EmbeddedStore.open({
-      dataDirectory: config.dataDirectory,
-      fatal,
-      snapshotIntervalMs: config.store.snapshotSeconds * 1000,
-      diskReserveOctets: config.store.diskReserveOctets,
-      onBackgroundError: (error) => log.error({ err: error }, 'absorbing mail failed'),
-      onPageDamage: (mailbox, times) =>
-        log.warn({ mailbox, times }, 'pages of a mailbox do not open; they are made anew from its packs'),
-    });
-    closing.add(() => store.close());
-    const accounts = new Accounts({
-      directory,
-      keyring,
-      store,
-      defaultQuotaOctets: config.quota.defaultOctets,
-    });
-    closing.add(() => accounts.idle());
-    const ports: Parts['ports'] = {};
-    const outbound = openOutbound(config, { directory, keyring, store, log, mxPort: () => ports.mx });
-    closing.add(() => outbound.close(0));
-    const published = publishedServer(config);
-    return { keyring, directory, accounts, store, outbound, published, ports, close: () => closing.run() };
-  } catch (error) {
-    await closing.run();
-    throw error;
-  }
-}
-
 /** @throws as openParts does; the system's error when a port is taken. */
-export async function serve(config: Config, options: ServeOptions): Promise<Server> {
+export async function serve(config: Config, options: PartsOptions): Promise<Server> {
   const { log } = options;
   const closing = new Closing();
   try {
@@ -151,24 +81,6 @@ export async function serve(config: Config, options: ServeOptions): Promise<Serv
     await closing.run();
     throw error;
   }
-}
-
-async function openKeyring(config: Config, directory: Directory, log: Logger): Promise<Keyring> {
-  const { keys, keysDirectory, audit } = config;
-  const service = await openKeyService(config, log);
-  const redis = await openLeaseRedis(config, log.child({ part: 'lease-cache' }));
-  return Keyring.open({
-    directory: keysDirectory,
-    service,
-    ...(redis === null ? {} : { redis }),
-    context: keys.context,
-    recipientType: keys.recipientType,
-    bootId: `${Date.now().toString(36)}-${randomBytes(4).toString('hex')}`,
-    secondPin: (organization) => directory.directoryKey(organization),
-    checkpoints: { intervalMs: audit.checkpointSeconds * 1000, copyFile: audit.checkpointFile },
-    leaseTimes: { idleMs: keys.leaseIdleSeconds * 1000, absoluteMs: keys.leaseAbsoluteSeconds * 1000 },
-    log,
-  });
 }
 
 async function listen(
@@ -243,19 +155,6 @@ async function listen(
   // Last: mail that was waiting may already be answered.
   if (config.roles.includes('queue')) await outbound.start();
   return ports;
-}
-
-/** Where the DNS should say that we are: by the configuration, whether or not we listen now. */
-function publishedServer(config: Config): PublishedServer {
-  const { imapHost, imapPort, smtpHost, smtpPort } = config.autoconfig;
-  const { imaps, submissions } = config.listeners;
-  const at = (host: string | null, port: number | null, listener: typeof imaps) =>
-    listener === false ? null : { host: host ?? config.hostname, port: port ?? listener.port };
-  return {
-    hostname: config.hostname,
-    imaps: at(imapHost, imapPort, imaps),
-    submissions: at(smtpHost, smtpPort, submissions),
-  };
 }
 
 /** What autoconfig and autodiscover tell; null where clients have nothing to connect to. */
@@ -431,17 +330,4 @@ function finishAccounts(accounts: Accounts, log: Logger): { stop(): Promise<void
       await running;
     },
   };
-}
-
-/** What was opened, closed in reverse order; each once. */
-class Closing {
-  readonly #steps: (() => unknown)[] = [];
-
-  add(step: () => unknown): void {
-    this.#steps.push(step);
-  }
-
-  async run(): Promise<void> {
-    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) await step();
-  }
 }

@@ -13,18 +13,10 @@ import { BACKGROUND_REST, LOOP_SLICE_MS } from '../../limits.ts';
 import type { OwnerHandle } from '../handles.ts';
 import type { Bodies } from './bodies.ts';
 import type { MailboxOwner } from './mailbox-owner.ts';
-import { PageWork } from './page-work.ts';
-
-/** Lets others have their turn, and rests. */
-export interface Pace {
-  pause(): Promise<void> | undefined;
-}
+import { type Pace, PageWork } from './page-work.ts';
 
 /** The lease has ended, or is of no use: what is under way is given up. */
 export class LeaseEnded extends Error {}
-
-/** What work under a lease needs: the lease anew after each wait. */
-export type TakeLease = () => Lease;
 
 export interface AbsorberOptions {
   readonly bodies: Bodies;

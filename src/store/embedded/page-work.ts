@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { IntegrityError } from '../../errors.ts';
+import type { Lease } from '../../keys/lease.ts';
 import {
   ABSORB_FAILURES,
   ABSORB_MESSAGES,
@@ -20,7 +21,6 @@ import { RAW_PREFIX_OCTETS } from '../../seal/frames.ts';
 import { openHeader } from '../../seal/header.ts';
 import { openObject } from '../../seal/object.ts';
 import { FILE_KEY_OCTETS } from '../../seal/primitives.ts';
-import type { Pace, TakeLease } from './absorber.ts';
 import type { Bodies } from './bodies.ts';
 import { type KeptContent, keptContent } from './kept-content.ts';
 import type { MailboxOwner } from './mailbox-owner.ts';
@@ -46,6 +46,14 @@ import {
 import type { AbsorbableRow } from './page-table.ts';
 import { TextPlaces, textIn } from './page-text.ts';
 import { PageTextWriter, type WriteColumn } from './page-text-writer.ts';
+
+/** Lets others have their turn, and rests. */
+export interface Pace {
+  pause(): Promise<void> | undefined;
+}
+
+/** What work under a lease needs: the lease anew after each wait. */
+export type TakeLease = () => Lease;
 
 /** Clear octets of one message in its page, texts aside. */
 const FIXED_OCTETS = 100;
