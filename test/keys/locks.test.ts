@@ -130,7 +130,9 @@ describe('a locked mailbox', () => {
     const tenant = await createTenant(keyring);
     await keyring.close();
     const database = new DatabaseSync(join(directory, 'keys.db'));
-    const drop = ['mailbox_lock', 'organization_lock', 'cache_key'].map((table) => `DROP TABLE ${table};`);
+    const drop = ['mailbox_lock', 'organization_lock', 'cache_key', 'dkim_key'].map(
+      (table) => `DROP TABLE ${table};`,
+    );
     database.exec(`${drop.join('')} PRAGMA user_version = 1`);
     database.close();
     const { keyring: again } = await openKeyring({ directory });

@@ -217,8 +217,8 @@ describe('the queue', function () {
     const queue = directory.queueMailbox(directory.organizations().find(({ name }) => name === 'Demo')!.id)!;
     await fixture.until(() => locked.includes(queue));
     const journals = join(fixture.smtp.store.directory, 'keys', 'journal');
-    const [journal] = await readdir(journals);
-    const records = (await readFile(join(journals, journal!), 'utf8')).trim().split('\n');
+    const journal = (await readdir(journals)).find((name) => name.startsWith('use-'))!;
+    const records = (await readFile(join(journals, journal), 'utf8')).trim().split('\n');
     const used = records.map((line) => JSON.parse(line)).filter(({ principal }) => principal === 'queue');
     assert.ok(used.some(({ event, reason }) => event === 'intent' && reason === 'send mail'));
     assert.ok(used.every(({ mailbox, purpose }) => mailbox === queue && purpose === 'queue'));
