@@ -31,9 +31,9 @@ export async function answerSearch(
   const { numbers, view } = context.selected;
   const isSaving = command.returns?.includes('SAVE') === true;
   const test = compileSearch(command.key, numbers, Date.now());
+  const { uids, code } = limited(searchScope(command.key, numbers), context);
   // RFC 5182 §2.1: a search that fails leaves nothing saved; until here, `$` was what the one before had found.
   if (isSaving) numbers.save(new Uint32Array());
-  const { uids, code } = limited(searchScope(command.key, numbers), context);
   const passed = await findMessages(test, uids, context);
   const { found, broken: unsorted } = await order(passed.found);
   const broken = passed.broken ?? unsorted;
