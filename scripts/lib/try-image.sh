@@ -12,8 +12,10 @@ try_image() {
     -addext subjectAltName=DNS:localhost -out "$state/config/certificate.pem" -keyout "$state/config/key.pem" 2>/dev/null
   chmod 644 "$state/config/key.pem"
 
+  redis-server --bind 127.0.0.1 --port 6379 --save '' --appendonly no --dir "$scratch" >"$scratch/redis.log" &
+  redis_pid=$!
   coproc KMS { exec node "$root/test/keys/kms-endpoint/main.ts" --key 1234abcd-12ab-34cd-56ef-1234567890ab; }
-  trap 'kill "$KMS_PID" 2>/dev/null; end_container; rm -rf "$scratch"' EXIT
+  trap 'kill "$KMS_PID" "$redis_pid" 2>/dev/null; end_container; rm -rf "$scratch"' EXIT
   read -r ready <&"${KMS[0]}"
   read -r url key access < <(node -p 'const { url, keys, accessKeyId } = JSON.parse(process.argv[1]);
     [url, keys[0], accessKeyId].join(" ")' "$ready")
@@ -22,7 +24,7 @@ try_image() {
   start_container "$state" LETTERLOCK_HOSTNAME=localhost \
     LETTERLOCK_TLS_CERTIFICATE_FILE=/etc/letterlock/certificate.pem LETTERLOCK_TLS_KEY_FILE=/etc/letterlock/key.pem \
     LETTERLOCK_KEYS_SERVICE=aws "LETTERLOCK_KEYS_AWS_KEY_ID=$key" "LETTERLOCK_KEYS_AWS_ENDPOINT=$url" \
-    "AWS_ACCESS_KEY_ID=$access" AWS_SECRET_ACCESS_KEY=secret -- serve
+    "AWS_ACCESS_KEY_ID=$access" AWS_SECRET_ACCESS_KEY=secret LETTERLOCK_REDIS_URL=redis://127.0.0.1:6379 -- serve
   await_health
   check_bounds
 
@@ -39,6 +41,7 @@ try_image() {
     --url 'imaps://localhost:2993/INBOX;MAILINDEX=*' | tee "$scratch/read" | grep '^Subject: From outside' ||
     die 'the message that was sent is not what was read.'
   tail -c "$(wc -c <"$message")" "$scratch/read" | cmp - "$message"
+  redis-cli --scan --pattern 'letterlock:1:lease:*' | grep -q . || die 'the lease is not in Redis.'
 
   step 'Stopping it by SIGTERM'
   kill -TERM "$container_pid"
