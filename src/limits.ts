@@ -82,6 +82,11 @@ export const READ_AHEAD_MESSAGES = 32;
 export const LOOK_AHEAD_MESSAGES = 256;
 /** File keys remembered under one lease: 16 octets each, about 10 MB with their table. */
 export const FILE_KEYS_PER_LEASE = 65_536;
+/**
+ * Messages that one record of the journal flags, moves or expunges: it is applied in one go, in some 10 ms when they are
+ * scattered. COPY, which is all or none, has no such bound.
+ */
+export const OPERATION_MESSAGES = 500;
 /** A step of store work that covers many mailboxes or messages yields to the event loop after this long. */
 export const LOOP_SLICE_MS = 8;
 /** Messages of one page: what a client of a large folder fetches costs one opening for so many. */

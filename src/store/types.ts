@@ -283,7 +283,10 @@ export interface Mailbox {
     items: readonly AppendItem[],
     origin?: unknown,
   ): Promise<{ uidValidity: UidValidity; uids: readonly Uid[] }>;
-  /** Resolves when durable. UIDs that are gone are skipped and reported in `missing`. */
+  /**
+   * Resolves when durable; many messages in several steps, each for itself. UIDs that are gone are skipped and reported in
+   * `missing`.
+   */
   storeFlags(
     folder: FolderId,
     uids: readonly Uid[],
@@ -291,9 +294,9 @@ export interface Mailbox {
   ): Promise<{ modSeq: ModSeq; changed: readonly Uid[]; modified: readonly Uid[]; missing: readonly Uid[] }>;
   /** Never re-seals: the target shares the sealed octets. All or none; resolves when durable. */
   copy(folder: FolderId, uids: readonly Uid[], target: FolderId, origin?: unknown): Promise<CopyResult>;
-  /** One durable step: no moment at which a message is in both or in neither. */
+  /** There is no moment at which a message is in both or in neither; many move in several durable steps. */
   move(folder: FolderId, uids: readonly Uid[], target: FolderId, origin?: unknown): Promise<CopyResult>;
-  /** Expunges those of `uids` that carry \Deleted (all of the folder's when null). Resolves when durable. */
+  /** Expunges those of `uids` that carry \Deleted (all of the folder's when null), in steps. Resolves when durable. */
   expunge(folder: FolderId, uids: readonly Uid[] | null, origin?: unknown): Promise<readonly Uid[]>;
 
   /**

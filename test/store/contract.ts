@@ -14,6 +14,7 @@ import {
   newMailboxId,
   type Uid,
 } from '../../src/ids.ts';
+import { OPERATION_MESSAGES } from '../../src/limits.ts';
 import type { OwnerHandle } from '../../src/store/handles.ts';
 import {
   Flag,
@@ -504,6 +505,33 @@ export function describeStoreContract(name: string, open: () => Promise<StoreFix
           (await contents(mailbox)).map(([uid]) => uid),
           [3, 4, 6],
         );
+      });
+
+      it('take more messages than one record does', async () => {
+        const view = await mailbox.openFolder(inbox, () => undefined);
+        while (view.uids().length <= 2.5 * OPERATION_MESSAGES) {
+          await mailbox.copy(inbox, Array.from(view.uids()) as Uid[], inbox);
+        }
+        const all = Array.from(view.uids()) as Uid[];
+        const before = view.highestModSeq;
+        const { changed, modSeq } = await mailbox.storeFlags(inbox, all, add(Flag.Answered));
+        assert.deepEqual([changed, modSeq], [all, view.highestModSeq]);
+        assert.ok(all.every((uid) => view.flags(uid)!.modSeq > before));
+        const even = all.filter((_, index) => index % 2 === 0);
+        await mailbox.storeFlags(inbox, even, add(Flag.Deleted));
+        assert.deepEqual(await mailbox.expunge(inbox, null), even);
+        const odd = Array.from(view.uids()) as Uid[];
+        assert.deepEqual(
+          odd,
+          all.filter((_, index) => index % 2 === 1),
+        );
+        const { source, target } = await mailbox.move(inbox, odd, trash);
+        assert.deepEqual([source, target], [odd, odd.map((_, index) => index + 1)]);
+        assert.equal(view.uids().length, 0);
+        view.close();
+        await reopened();
+        const status = async (folder: FolderId) => (await mailbox.status(folder)).messages;
+        assert.deepEqual([await status(inbox), await status(trash)], [0, odd.length]);
       });
 
       it('keep a copy readable when its original is expunged, and after the checkpoint', async () => {

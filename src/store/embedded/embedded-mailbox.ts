@@ -12,6 +12,7 @@ import {
   KEYWORD_OCTETS,
   KEYWORDS_PER_MAILBOX,
   LOOK_AHEAD_MESSAGES,
+  OPERATION_MESSAGES,
   RAW_MESSAGE_OCTETS,
   READ_AHEAD_MESSAGES,
 } from '../../limits.ts';
@@ -388,35 +389,38 @@ export class EmbeddedMailbox implements Mailbox {
         else if (unchangedSince !== undefined && state.modSeqAt(index) > unchangedSince) modified.push(uid);
         else if (state.wouldChange(index, operation, flags.system, flagKeywords)) changed.push(uid);
       }
-      if (changed.length === 0) return { modSeq: this.#owner.modSeq, changed, modified, missing };
-      const modSeq = this.#owner.takeModSeq();
-      await this.#services.commit(
-        {
-          op: 'flags',
-          mailbox: this.id,
-          modSeq,
-          folder,
-          uids: toUidSet(changed, state.uids, (uid) => state.indexOf(uid)),
-          operation,
-          flags: flags.system,
-          flagKeywords,
-          keywords: keywords.created,
-        },
-        keywords.blobs,
-        origin,
-      );
-      return { modSeq, changed, modified, missing };
+      let { created, blobs } = keywords;
+      for (const some of inPortions(changed, OPERATION_MESSAGES)) {
+        await this.#services.commit(
+          {
+            op: 'flags',
+            mailbox: this.id,
+            modSeq: this.#owner.takeModSeq(),
+            folder,
+            uids: toUidSet(some as Uid[], state.uids, (uid) => state.indexOf(uid)),
+            operation,
+            flags: flags.system,
+            flagKeywords,
+            keywords: created,
+          },
+          blobs,
+          origin,
+        );
+        created = blobs = [];
+      }
+      return { modSeq: this.#owner.modSeq, changed, modified, missing };
     });
   }
 
   copy(folder: FolderId, uids: readonly Uid[], target: FolderId, origin?: unknown): Promise<CopyResult> {
     this.#services.assertRoom();
-    return this.#copy('copy', folder, uids, target, origin);
+    // RFC 9051 §6.4.7: all or none, so that the record is one however long it takes.
+    return this.#copy('copy', folder, uids, target, Number.POSITIVE_INFINITY, origin);
   }
 
   move(folder: FolderId, uids: readonly Uid[], target: FolderId, origin?: unknown): Promise<CopyResult> {
     this.#services.assertOpen();
-    return this.#copy('move', folder, uids, target, origin);
+    return this.#copy('move', folder, uids, target, OPERATION_MESSAGES, origin);
   }
 
   async expunge(folder: FolderId, uids: readonly Uid[] | null, origin?: unknown): Promise<readonly Uid[]> {
@@ -425,10 +429,15 @@ export class EmbeddedMailbox implements Mailbox {
       this.#owner.folder(folder);
       const state = this.#owner.state(folder);
       const expunged = state.deleted(uids === null ? null : ascending(uids));
-      if (expunged.length === 0) return expunged;
-      const set = toUidSet(expunged, state.uids, (uid) => state.indexOf(uid));
-      const modSeq = this.#owner.takeModSeq();
-      await this.#services.commit({ op: 'expunge', mailbox: this.id, modSeq, folder, uids: set }, [], origin);
+      for (const some of inPortions(expunged, OPERATION_MESSAGES)) {
+        const set = toUidSet(some as Uid[], state.uids, (uid) => state.indexOf(uid));
+        const modSeq = this.#owner.takeModSeq();
+        await this.#services.commit(
+          { op: 'expunge', mailbox: this.id, modSeq, folder, uids: set },
+          [],
+          origin,
+        );
+      }
       return expunged;
     });
   }
@@ -621,6 +630,7 @@ export class EmbeddedMailbox implements Mailbox {
     folder: FolderId,
     uids: readonly Uid[],
     target: FolderId,
+    portion: number,
     origin: unknown,
   ): Promise<CopyResult> {
     return this.#owner.exclusively(async () => {
@@ -628,18 +638,30 @@ export class EmbeddedMailbox implements Mailbox {
       const to = this.#owner.folder(target);
       const state = this.#owner.state(folder);
       const source = ascending(uids).filter((uid) => state.indexOf(uid) >= 0);
-      const uidValidity = to.uidValidity as UidValidity;
-      if (source.length === 0) return { uidValidity, source, target: [] };
-      const octets = this.#octetsOf(folder, source);
-      if (op === 'copy') this.#assertQuota(octets);
-      this.#owner.takeOctets(octets);
-      const firstUid = this.#owner.takeUids(to, source.length);
-      const set = toUidSet(source, state.uids, (uid) => state.indexOf(uid));
-      const modSeq = this.#owner.takeModSeq();
+      const targets: Uid[] = [];
       const saved = Date.now();
-      const operation = { op, mailbox: this.id, modSeq, folder, uids: set, target, firstUid, saved } as const;
-      await this.#services.commit(operation, [], origin);
-      return { uidValidity, source, target: source.map((_, index) => (firstUid + index) as Uid) };
+      for (const portionUids of inPortions(source, portion)) {
+        const some = portionUids as Uid[];
+        const octets = this.#octetsOf(folder, some);
+        if (op === 'copy') this.#assertQuota(octets);
+        this.#owner.takeOctets(octets);
+        const firstUid = this.#owner.takeUids(to, some.length);
+        const set = toUidSet(some, state.uids, (uid) => state.indexOf(uid));
+        const modSeq = this.#owner.takeModSeq();
+        const operation = {
+          op,
+          mailbox: this.id,
+          modSeq,
+          folder,
+          uids: set,
+          target,
+          firstUid,
+          saved,
+        } as const;
+        await this.#services.commit(operation, [], origin);
+        for (let index = 0; index < some.length; index++) targets.push((firstUid + index) as Uid);
+      }
+      return { uidValidity: to.uidValidity as UidValidity, source, target: targets };
     });
   }
 
