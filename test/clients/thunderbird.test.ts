@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ImapFlow } from 'imapflow';
@@ -129,5 +130,35 @@ describe('Thunderbird', function () {
       return first?.flags.join() === 'read,flagged';
     });
     await until('the expunged one is gone', async () => !(await shown('INBOX')).includes('number 2'));
+  });
+
+  it('keeps its copies while the mailbox is locked, asks for no password, and goes on when it is unlocked', async () => {
+    const before = await shown('INBOX');
+    const address = server.users[0]!.address;
+    await server.administer(['mailbox', 'lock', address, '--reason', 'a test']);
+    for (const folder of ['Sent', 'Drafts', 'INBOX']) await thunderbird.update(folder);
+    const wasRefused = async () =>
+      (await readFile(server.logs[0]!, 'utf8')).includes('"command":"LOGIN","code":"CONTACTADMIN"');
+    await until('its login was refused', wasRefused);
+    const windows = (await thunderbird.run(
+      'return [...Services.wm.getEnumerator(null)].map(({ document }) => document.documentURI);',
+    )) as string[];
+    assert.ok(!windows.some((uri) => /prompt|commonDialog/i.test(uri)), windows.join());
+    assert.equal(await thunderbird.run('return account.incomingServer.password;'), server.users[0]!.password);
+    assert.deepEqual(await shown('INBOX'), before);
+
+    await server.administer(['mailbox', 'unlock', address]);
+    const transport = createTransport({ host: server.host, port: server.ports.mx, ignoreTLS: true });
+    await transport.sendMail({
+      from: 'carol@elsewhere.test',
+      to: address,
+      subject: 'unlocked',
+      text: 'Hello',
+    });
+    await until('new mail is shown', async () => {
+      await thunderbird.update('INBOX');
+      return (await shown('INBOX')).includes('unlocked');
+    });
+    assert.deepEqual((await shown('INBOX')).slice(0, -1), before);
   });
 });
