@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { SEARCH_PART_OCTETS } from '../../src/limits.ts';
+import { KIB, SEARCH_PART_OCTETS } from '../../src/limits.ts';
 import type { DigestPart } from '../../src/message/digest.ts';
 import { digestParts } from '../../src/message/digest-builder.ts';
 import {
@@ -205,6 +205,45 @@ describe('casemap', () => {
         assert.ok(casemap(`${before} needle ${after}`).includes(casemap('Needle')));
       }),
     );
+  });
+
+  describe('cuts runs of combining marks, whose order takes time that grows with the square of their length', () => {
+    const ACUTE_AND_GRAVE_BELOW = '\u0301\u0316';
+
+    // Uncut, half a minute: more than mocha waits for.
+    for (const [name, marks] of [
+      ['marks', ACUTE_AND_GRAVE_BELOW],
+      ['letters that decompose to marks', '\uff9e\u0316'],
+      ['marks that decompose to two', '\u0344\u0316'],
+    ] as const) {
+      it(`half a megabyte of ${name}`, () => {
+        const mapped = casemap(`a${marks.repeat(128 * KIB)}`);
+        assert.ok(/[\p{M}--[\u034f]]{100}/v.exec(mapped) === null);
+      });
+    }
+
+    it('of whatever character', () => {
+      for (let code = 0x80; code <= 0x10ffff; code++) {
+        if (code >= 0xd800 && code < 0xe000) continue;
+        const character = String.fromCodePoint(code);
+        if (!/^\p{M}+$/u.test(character.normalize('NFKD'))) continue;
+        assert.ok(
+          /[\p{M}--[\u034f]]{100}/v.exec(casemap(character.repeat(101))) === null,
+          `U+${code.toString(16)}`,
+        );
+      }
+    });
+
+    it('but none of 30, as much as any language writes', () => {
+      const run = `a${ACUTE_AND_GRAVE_BELOW.repeat(15)}`;
+      assert.equal(casemap(run), run.normalize('NFKD').toUpperCase());
+      assert.ok(casemap(run + ACUTE_AND_GRAVE_BELOW).includes('\u034f'));
+    });
+
+    it('once', () => {
+      const mapped = casemap(`a${ACUTE_AND_GRAVE_BELOW.repeat(1_000)}b`);
+      assert.equal(casemap(mapped), mapped);
+    });
   });
 
   it('is idempotent', () => {
