@@ -94,7 +94,7 @@ export const ABSORB_MESSAGES = 256;
 export const ABSORB_OCTETS = 4 * MIB;
 /** Clear octets of a page's columns together; pages are merged up to it. Most have half of that. */
 export const PAGE_OCTETS = 16 * MIB;
-/** Clear octets of one column, which is opened in one piece: at most all of a page, and one message more. */
+/** Clear octets of one column, which is opened in one piece: at most all of a page and one message more, or one long text. */
 export const PAGE_COLUMN_OCTETS = 24 * MIB;
 /** Clear octets of columns that one lease remembers: the columns that a client sync of one page reads, twice. */
 export const PAGE_CACHE_OCTETS = 16 * MIB;
@@ -102,6 +102,12 @@ export const PAGE_CACHE_OCTETS = 16 * MIB;
 export const KEPT_FIELDS_OCTETS = 16 * KIB;
 /** Octets of one message that are decoded to be searched, as transferred; of a longer one the text is not kept. */
 export const SEARCH_TEXT_OCTETS = 2 * MIB;
+/**
+ * UTF-16 code units of one message's text, decoded and case-mapped: as many as it may have octets, which no language
+ * exceeds. A stranger may: one character becomes up to 18. UTF-8 needs three octets at most for each, which
+ * PAGE_COLUMN_OCTETS holds.
+ */
+export const SEARCH_TEXT_UNITS = 2 * MIB;
 /** Clear octets of one chunk of texts, when no single text is longer: what a search opens to look at one message. */
 export const TEXT_CHUNK_OCTETS = 128 * KIB;
 /** Rows of a signature: a text of 5 KB sets a quarter of its bits, and six trigrams leave one message in 4,000 in doubt. */

@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { FolderId, MailboxId, Uid } from '../../src/ids.ts';
 import type { Lease } from '../../src/keys/lease.ts';
-import { ABSORB_MESSAGES, PAGE_FAN } from '../../src/limits.ts';
+import { ABSORB_MESSAGES, PAGE_FAN, SEARCH_PART_OCTETS } from '../../src/limits.ts';
 import { EmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import { fsck } from '../../src/store/embedded/fsck.ts';
 import { indexFile } from '../../src/store/embedded/layout.ts';
@@ -257,6 +257,37 @@ describe('pages', () => {
     await fixture.store.checkpoint();
     while (unabsorbed() > 0) await setImmediate();
     assert.equal(await knownOf(mailbox), 30);
+  });
+
+  it('keep no text that would be longer than what opens', async () => {
+    // One character of two octets, case-mapped to 18.
+    const octets = Buffer.alloc(SEARCH_PART_OCTETS, '\ufdfa', 'utf16le');
+    const part = (): Buffer[] => [
+      Buffer.from('\r\n--b\r\nContent-Type: text/plain; charset=utf-16le\r\n\r\n'),
+      octets,
+    ];
+    const header = 'From: a@example.org\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n';
+    const mail = Buffer.concat(
+      [Buffer.from(header), part(), part(), part(), Buffer.from('\r\n--b--\r\n')].flat(),
+    );
+    const damaged: number[] = [];
+    await fixture.reopen({ onPageDamage: (_mailbox, times) => damaged.push(times) });
+    mailbox = await fixture.open(id);
+    await fixture.deliver(await fixture.sealed(mail), [id]);
+    await deliver(0, 1);
+    await fixture.absorb(id);
+    const found: unknown[] = [];
+    for await (const stored of mailbox.messages(inbox, [1, 2] as Uid[], 'digest')) {
+      await stored.digest();
+      found.push([stored.known()?.fields?.startsWith('From: '), stored.known()?.search === null]);
+    }
+    assert.deepEqual(found, [
+      [true, true],
+      [true, false],
+    ]);
+    await fixture.absorb(id);
+    assert.deepEqual([unabsorbed(), damaged], [0, []]);
+    await assertSound();
   });
 
   it('are not made when nobody has a lease', async () => {

@@ -1,4 +1,5 @@
 /** What a page keeps of a message's own octets, besides its digest: header fields to list it by, text to search it by. */
+import { SEARCH_TEXT_UNITS } from '../../limits.ts';
 import type { DigestPart } from '../../message/digest.ts';
 import { keptFields } from '../../message/kept-fields.ts';
 import { joinSources, keptSources, type SearchText, sourceText } from '../../message/search-text.ts';
@@ -24,8 +25,12 @@ export async function keptContent(
   const sources = keptSources(parts);
   if (sources === null) return { fields, search: null };
   const texts: string[] = [];
+  let units = 0;
   for (const source of sources) {
-    texts.push(sourceText(source, await read(source.start, source.end)));
+    const text = sourceText(source, await read(source.start, source.end));
+    units += text.length;
+    if (units > SEARCH_TEXT_UNITS) return { fields, search: null };
+    texts.push(text);
     await pause();
   }
   return { fields, search: joinSources(texts) };
