@@ -8,11 +8,14 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { FolderId, MailboxId, Uid } from '../../src/ids.ts';
 import type { Lease } from '../../src/keys/lease.ts';
 import { ABSORB_MESSAGES, PAGE_FAN, SEARCH_PART_OCTETS } from '../../src/limits.ts';
+import { Bodies } from '../../src/store/embedded/bodies.ts';
 import { EmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import { fsck } from '../../src/store/embedded/fsck.ts';
+import { IndexPool } from '../../src/store/embedded/index-pool.ts';
 import { indexFile } from '../../src/store/embedded/layout.ts';
+import { MailboxOwner } from '../../src/store/embedded/mailbox-owner.ts';
 import { type ListedPage, openRoot } from '../../src/store/embedded/page.ts';
-import { mergeable } from '../../src/store/embedded/page-work.ts';
+import { mergeable, PageWork } from '../../src/store/embedded/page-work.ts';
 import type { OwnerHandle } from '../../src/store/handles.ts';
 import { Flag, type Mailbox } from '../../src/store/types.ts';
 import { contents, message, StoreFixture } from './support.ts';
@@ -299,6 +302,56 @@ describe('pages', () => {
     await fixture.store.checkpoint();
     for (let turn = 0; turn < 100; turn++) await setImmediate();
     assert.equal(unabsorbed(), 3);
+  });
+
+  describe('when the disk is full', () => {
+    it('are not made in the background, and a user can still expunge; later they are', async () => {
+      await deliver(0, 3);
+      await fixture.store.checkpoint();
+      await fixture.reopen({ absorbs: true, diskReserveOctets: Number.MAX_SAFE_INTEGER });
+      mailbox = await fixture.open(id);
+      await told(mailbox);
+      await expunge([1]);
+      await fixture.store.checkpoint();
+      for (let turn = 0; turn < 100; turn++) await setImmediate();
+      assert.equal(unabsorbed(), 2);
+      assert.deepEqual(query('SELECT * FROM page_column'), []);
+      await assert.rejects(fixture.store.absorb(fixture.owner(id)), { code: 'disk-full' });
+      await fixture.reopen();
+      await fixture.store.absorb(fixture.owner(id));
+      assert.equal(unabsorbed(), 0);
+    });
+
+    it('are given up, and what was written of them is swept, at whatever column it fills up', async () => {
+      await absorbSingly(0, PAGE_FAN - 1);
+      await deliver(PAGE_FAN, 1);
+      await fixture.store.checkpoint();
+      const before = await told(mailbox);
+      const lease = await fixture.owner(id).lease();
+      await fixture.store.close();
+      const pool = new IndexPool(fixture.directory, 1);
+      const owner = new MailboxOwner(id, pool, 2);
+      const bodies = new Bodies(fixture.directory);
+      for (let room = 0, isDone = false; !isDone; room++) {
+        let looks = 0;
+        const hasSpace = (): boolean => ++looks <= room;
+        const work = new PageWork(owner, bodies, () => lease, hasSpace, { pause: () => undefined });
+        while (await work.step());
+        isDone = looks <= room;
+        assert.equal(owner.hasPageWork, !isDone);
+        const pages = query('SELECT DISTINCT page_id FROM page_column').length;
+        assert.equal(pages, (await listed()).length);
+      }
+      await bodies.close();
+      pool.closeAll();
+      assert.deepEqual(
+        (await listed()).map(({ count }) => count),
+        [PAGE_FAN],
+      );
+      await fixture.openStore();
+      mailbox = await fixture.open(id);
+      assert.deepEqual(await told(mailbox), before);
+    });
   });
 
   describe('after a kill at any moment of absorbing and merging', () => {

@@ -3,7 +3,7 @@
  * commits it. docs/format.md, "Pages", with what a crash between two steps leaves.
  */
 import { randomBytes } from 'node:crypto';
-import { IntegrityError } from '../../errors.ts';
+import { IntegrityError, UnavailableError } from '../../errors.ts';
 import type { Lease } from '../../keys/lease.ts';
 import {
   ABSORB_FAILURES,
@@ -62,27 +62,33 @@ export class PageWork {
   readonly #owner: MailboxOwner;
   readonly #bodies: Bodies;
   readonly #lease: TakeLease;
+  readonly #hasSpace: () => boolean;
   readonly #pace: Pace;
 
-  constructor(owner: MailboxOwner, bodies: Bodies, lease: TakeLease, pace: Pace) {
+  /** @param hasSpace Whether the disk has more room than is reserved for expunges and whatever else frees some. */
+  constructor(owner: MailboxOwner, bodies: Bodies, lease: TakeLease, hasSpace: () => boolean, pace: Pace) {
     this.#owner = owner;
     this.#bodies = bodies;
     this.#lease = lease;
+    this.#hasSpace = hasSpace;
     this.#pace = pace;
   }
 
-  /** @returns whether something was done; when not, nothing was left to do. */
+  /** @returns whether something was done; when not, nothing was left to do that the disk has room for. */
   async step(): Promise<boolean> {
     const owner = this.#owner;
     // What comes from here on is news to the next step.
     owner.hasPageWork = false;
     try {
-      const isDone =
-        (await this.#absorb()) || (await this.#merge()) || (await this.#compact()) || (await this.#sweep());
-      if (isDone) owner.hasPageWork = true;
+      const isDone = this.#hasSpace()
+        ? (await this.#absorb()) || (await this.#merge()) || (await this.#compact()) || (await this.#sweep())
+        : await this.#sweep();
+      if (isDone || !this.#hasSpace()) owner.hasPageWork = true;
       return isDone;
     } catch (error) {
       owner.hasPageWork = true;
+      // What was written of the page that there was no room for is to be swept.
+      if (error instanceof UnavailableError && error.code === 'disk-full') return true;
       // A page that was to be read did not open: it is not listed from now on.
       if (!(error instanceof IntegrityError) || !this.#opened().hasBroken) throw error;
       this.#commit([], null, []);
@@ -343,8 +349,9 @@ export class PageWork {
     return new PageTextWriter(count, write, () => this.#pace.pause());
   }
 
-  /** Zeroes `clear`. */
+  /** Zeroes `clear`. @throws UnavailableError 'disk-full': the texts of one page alone may have gigabytes. */
   async #writeColumn(place: PagePlace, column: ColumnName, clear: Buffer, isRaw = false): Promise<void> {
+    if (!this.#hasSpace()) throw new UnavailableError('disk-full', 'The server is out of disk space');
     const packed = isRaw ? packRawColumn(clear) : await packColumn(clear);
     clear.fill(0);
     const lease = this.#lease();
