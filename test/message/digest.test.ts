@@ -205,6 +205,8 @@ describe('decodeDigest', () => {
       ...['', '{}', 'null', '[]', '[1]', encoded.toString().slice(0, -1), JSON.stringify([...fields, 0])],
       ...[altered(0, DIGEST_VERSION + 1), altered(1, -1), altered(1, 1.5), altered(2, 7), altered(7, ['1'])],
       ...[altered(6, fields[6].slice(1)), altered(6, {}), altered(8, null)],
+      // No message, or another one in its place.
+      ...[altered(6, []), altered(6, fields[6].slice(7)), altered(6, fields[6].with(0, '1'))],
     ]) {
       assert.throws(
         () => decodeDigest(Buffer.from(octets)),
