@@ -1,19 +1,20 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { cpSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, cpSync, rmSync, statSync, symlinkSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { FolderId, MailboxId, Uid } from '../../src/ids.ts';
 import type { Lease } from '../../src/keys/lease.ts';
-import { ABSORB_MESSAGES, PAGE_FAN, SEARCH_PART_OCTETS } from '../../src/limits.ts';
+import { ABSORB_MESSAGES, INLINE_BODY_OCTETS, PAGE_FAN, SEARCH_PART_OCTETS } from '../../src/limits.ts';
 import { Bodies } from '../../src/store/embedded/bodies.ts';
 import { EmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import { fsck } from '../../src/store/embedded/fsck.ts';
 import { IndexPool } from '../../src/store/embedded/index-pool.ts';
-import { indexFile } from '../../src/store/embedded/layout.ts';
+import { bodyFile, indexFile } from '../../src/store/embedded/layout.ts';
 import { MailboxOwner } from '../../src/store/embedded/mailbox-owner.ts';
+import { packFile } from '../../src/store/embedded/pack.ts';
 import { type ListedPage, openRoot } from '../../src/store/embedded/page.ts';
 import { mergeable, PageWork } from '../../src/store/embedded/page-work.ts';
 import type { OwnerHandle } from '../../src/store/handles.ts';
@@ -302,6 +303,46 @@ describe('pages', () => {
     await fixture.store.checkpoint();
     for (let turn = 0; turn < 100; turn++) await setImmediate();
     assert.equal(unabsorbed(), 3);
+  });
+
+  it('pass over a message whose body fails to be read, after they have told of it once', async () => {
+    const large = await fixture.sealed(message('large', randomBytes(2 * INLINE_BODY_OCTETS).toString('hex')));
+    await fixture.deliver(large, [id]);
+    await deliver(0, 2);
+    await fixture.store.checkpoint();
+    const body = bodyFile(fixture.directory, id, large.id);
+    rmSync(body);
+    symlinkSync(body, body);
+    await assert.rejects(fixture.store.absorb(fixture.owner(id)), { code: 'ELOOP' });
+    await fixture.store.absorb(fixture.owner(id));
+    assert.equal(unabsorbed(), 1);
+    assert.deepEqual(
+      (await listed()).map(({ count }) => count),
+      [2],
+    );
+  });
+
+  it('take messages back that a compaction moves while they are looked at', async () => {
+    await deliver(0, 3);
+    await fixture.absorb(id);
+    const before = await told(mailbox);
+    change('DELETE FROM page_root');
+    change('DELETE FROM page_column');
+    mailbox = await reopened();
+    for await (const one of mailbox.messages(inbox, [1] as Uid[], 'digest')) await one.digest();
+    let isMoved = false;
+    await fixture.store.absorb(fixture.owner(id), () => {
+      if (isMoved) return undefined;
+      isMoved = true;
+      const pack = packFile(fixture.directory, id, 1);
+      copyFileSync(pack, packFile(fixture.directory, id, 2));
+      truncateSync(pack);
+      change('UPDATE message SET pack = 2');
+      return undefined;
+    });
+    assert.ok(isMoved);
+    assert.equal(await knownOf(mailbox), 3);
+    assert.deepEqual(await told(mailbox), before);
   });
 
   describe('when the disk is full', () => {

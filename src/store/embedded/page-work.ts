@@ -3,7 +3,8 @@
  * commits it. docs/format.md, "Pages", with what a crash between two steps leaves.
  */
 import { randomBytes } from 'node:crypto';
-import { IntegrityError, UnavailableError } from '../../errors.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { IntegrityError, LetterlockError, UnavailableError } from '../../errors.ts';
 import type { Lease } from '../../keys/lease.ts';
 import {
   ABSORB_FAILURES,
@@ -25,6 +26,7 @@ import type { Bodies } from './bodies.ts';
 import { type KeptContent, keptContent } from './kept-content.ts';
 import type { MailboxOwner } from './mailbox-owner.ts';
 import { type OpenedPages, openedPages } from './opened-pages.ts';
+import type { RecordHead } from './pack.ts';
 import {
   type ColumnName,
   Directory,
@@ -152,7 +154,7 @@ export class PageWork {
     let last = 0;
     for (const row of rows) {
       last = row.key;
-      const entry = await this.#open(row, bodies.get(row) ?? null);
+      const entry = await this.#openOnce(row, bodies.get(row) ?? null);
       if (entry === null) {
         this.#owner.unabsorbable.add(row.key);
         continue;
@@ -164,6 +166,19 @@ export class PageWork {
       await this.#pace.pause();
     }
     return { last, stripped };
+  }
+
+  /** As #open. What else fails than the lease fails once: a row that no step gets past would stop all absorbing behind it. */
+  async #openOnce(row: AbsorbableRow, body: Promise<Buffer> | null): Promise<PageEntry | null> {
+    try {
+      return await this.#open(row, body);
+    } catch (error) {
+      if (error instanceof LetterlockError) throw error;
+      // Throws if the lease has ended, or the work is being stopped.
+      this.#lease();
+      this.#owner.unabsorbable.add(row.key);
+      throw error;
+    }
   }
 
   /** The first rows that are wanted and can be absorbed. */
@@ -190,7 +205,7 @@ export class PageWork {
     const { key, id, epoch, octets } = row;
     const mailbox = this.#owner.id;
     try {
-      const { header, digest: sealed } = row.sealed ?? (await this.#bodies.readHead(mailbox, id, row.place));
+      const { header, digest: sealed } = row.sealed ?? (await this.#readHead(row));
       const { identity } = this.#lease();
       const fileKey = openHeader(header, identity);
       const digest = decodeDigest(openObject(fileKey, 'digest', [mailbox, id, epoch], sealed));
@@ -200,6 +215,18 @@ export class PageWork {
     } catch (error) {
       if (error instanceof IntegrityError) return null;
       throw error;
+    }
+  }
+
+  async #readHead({ key, id, place }: AbsorbableRow): Promise<RecordHead> {
+    const mailbox = this.#owner.id;
+    try {
+      return await this.#bodies.readHead(mailbox, id, place);
+    } catch (error) {
+      // A compaction may have moved the record since the row was read.
+      const now = error instanceof IntegrityError ? this.#owner.pages.place(key) : null;
+      if (now === null) throw error;
+      return this.#bodies.readHead(mailbox, id, now.place);
     }
   }
 
@@ -232,9 +259,9 @@ export class PageWork {
       }
     } catch (error) {
       if (!(error instanceof IntegrityError)) throw error;
-      // A compaction may have moved the body since it was read ahead.
-      const now = error.code === 'missing-body' && body !== null ? this.#owner.pages.place(row.key) : null;
-      if (now === null) return { fields: null, search: null };
+      // A compaction may have moved the body since it was read ahead, or since the row was read.
+      const now = error.code === 'missing-body' ? this.#owner.pages.place(row.key) : null;
+      if (now === null || isDeepStrictEqual(now.place, row.place)) return { fields: null, search: null };
       return this.#content({ ...row, place: now.place }, fileKey, { parts, frames }, null);
     }
   }
