@@ -272,8 +272,12 @@ export const PART_DEPTH = 50;
 export const BOUNDARY_OCTETS = 250;
 /** Strings longer than this are sent as literals: RFC 7162 §4 suggests 8,192 octets a line, and lines hold many strings. */
 export const QUOTED_STRING_OCTETS = 1000;
-/** Octets of a part's body (as transferred) that SEARCH reads: so much HTML takes 16 ms to decode, any other text less. */
+/** Octets of a part's body (as transferred) that SEARCH reads: to undo their transfer encoding takes 10 ms at most. */
 export const SEARCH_PART_OCTETS = 512 * KIB;
+/** Code units that are read as HTML, or case-mapped, in one go: 1 ms, or 5 ms of characters that become 18 each. */
+export const TEXT_PORTION_UNITS = 16 * KIB;
+/** Octets that iconv-lite decodes in one go: 2 ms of UTF-7, its slowest. */
+export const CHARSET_PORTION_OCTETS = 4 * KIB;
 /** Octets of the first text part's body from which the preview is made: HTML mail has kilobytes of style first. */
 export const PREVIEW_SOURCE_OCTETS = 16 * KIB;
 /** Characters of a subject that SORT looks at: undoing `Re: [list] Fwd:` takes a pass for each of them. */

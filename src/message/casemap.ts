@@ -4,6 +4,8 @@
  * they are decomposed first and all come out in capitals, 'ß' as 'SS': what RFC 5051 finds equal stays equal.
  */
 
+import { TEXT_PORTION_UNITS } from '../limits.ts';
+
 const ASCII = /^[\x00-\x7f]*$/;
 
 /**
@@ -15,8 +17,33 @@ const LONG_RUN = /([[\p{M}\uff9e\uff9f]--[\u034f]]{30})(?=[[\p{M}\uff9e\uff9f]--
 /** COMBINING GRAPHEME JOINER: no mark is ordered across it. */
 const CUT = '$1\u034f';
 
+/** No mark before it is ordered behind it, nor it before them; and it begins a character. */
+const BOUNDARY = /[[^\p{M}\uff9e\uff9f]\u034f]/gv;
+
 /** Equal results mean equal text. Apply to needle and haystack, then compare with includes(). */
 export function casemap(text: string): string {
-  if (ASCII.test(text)) return text.toUpperCase();
-  return text.replace(LONG_RUN, CUT).normalize('NFKD').toUpperCase().normalize('NFKD');
+  return ASCII.test(text) ? text.toUpperCase() : mapped(cutRuns(text));
+}
+
+/** The same in pieces, none of which takes long. */
+export function* casemapPieces(text: string): Generator<string> {
+  const cut = ASCII.test(text) ? text : cutRuns(text);
+  for (let start = 0; start < cut.length; ) {
+    const end = boundaryFrom(cut, start + TEXT_PORTION_UNITS);
+    const piece = cut.slice(start, end);
+    yield ASCII.test(piece) ? piece.toUpperCase() : mapped(piece);
+    start = end;
+  }
+}
+
+const cutRuns = (text: string): string => text.replace(LONG_RUN, CUT);
+const mapped = (text: string): string => text.normalize('NFKD').toUpperCase().normalize('NFKD');
+
+/** The first place, not before `at`, where text can be parted so that its parts are mapped as the whole is. */
+function boundaryFrom(text: string, at: number): number {
+  if (at >= text.length) return text.length;
+  // Within a pair of surrogates, the expression would take the whole for what begins there.
+  const code = text.charCodeAt(at);
+  BOUNDARY.lastIndex = code >= 0xdc00 && code < 0xe000 ? at + 1 : at;
+  return BOUNDARY.exec(text)?.index ?? text.length;
 }

@@ -1,17 +1,22 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { KIB, SEARCH_PART_OCTETS } from '../../src/limits.ts';
+import { CHARSET_PORTION_OCTETS, KIB, SEARCH_PART_OCTETS, TEXT_PORTION_UNITS } from '../../src/limits.ts';
+import { casemapPieces } from '../../src/message/casemap.ts';
 import type { DigestPart } from '../../src/message/digest.ts';
 import { digestParts } from '../../src/message/digest-builder.ts';
+import { sourceText } from '../../src/message/search-text.ts';
 import {
   casemap,
-  decodeHeaderText,
   decodeHeaderValue,
-  decodeTextPart,
+  headerPieces,
+  partPieces,
   searchSources,
 } from '../../src/message/text.ts';
 import { crlf, readStructure } from './chunks.ts';
+
+const decodeHeaderText = (header: Buffer): string => [...headerPieces(header)].join('');
+const decodeTextPart = (of: DigestPart, body: Buffer): string => [...partPieces(of, body)].join('');
 
 function part(fields: Partial<DigestPart>): DigestPart {
   return {
@@ -140,6 +145,82 @@ describe('decodeTextPart', () => {
       ),
     );
   });
+});
+
+describe('text in portions', () => {
+  it('is the same wherever a portion of HTML ends', () => {
+    const html =
+      'a &amp; b&notin;&notit; &#x41;&#65 &am <p class="x &lt; y">c<script>no &amp; no</script><!-- no -- > -->d' +
+      "<br/><a href='&amp;'>e</a>f<![CDATA[g]]>&hellip";
+    const expected = decodeTextPart(part({ mediaType: 'text/html' }), Buffer.from(html));
+    for (let before = TEXT_PORTION_UNITS - html.length; before <= TEXT_PORTION_UNITS; before++) {
+      const padding = 'x'.repeat(before);
+      const text = decodeTextPart(part({ mediaType: 'text/html' }), Buffer.from(padding + html));
+      assert.ok(text === padding + expected, `${before}`);
+    }
+  });
+
+  for (const [charset, encoded, expected] of [
+    ['utf-7', 'a+AOkgrA-b\n', 'aé€b\n'],
+    ['cp949', '\xb0\xa1', '가'],
+    ['utf-32le', 'a\0\0\0', 'a'],
+  ] as const) {
+    it(`is the same wherever a portion of ${charset} ends`, () => {
+      for (let before = 0; before < encoded.length; before++) {
+        const units = Math.ceil((2 * CHARSET_PORTION_OCTETS) / encoded.length);
+        const padding = charset === 'utf-7' ? 'x'.repeat(before) : '';
+        const octets = Buffer.from(padding + encoded.repeat(units), 'latin1');
+        assert.ok(
+          decodeTextPart(part({ charset }), octets) === padding + expected.repeat(units),
+          `${before}`,
+        );
+      }
+    });
+  }
+
+  it('is case-mapped as the whole is', () => {
+    const unit = fc.oneof(
+      fc.constantFrom(
+        '\u0301',
+        '\u0316',
+        '\u0345',
+        '\u034f',
+        '\uff9e',
+        '\u0e33',
+        'ß',
+        'ﬁ',
+        '\ufdfa',
+        '😀',
+        '\u{1d165}',
+        'a',
+      ),
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+    );
+    fc.assert(
+      fc.property(fc.array(unit, { minLength: 1, maxLength: 60 }), fc.nat(200), (units, before) => {
+        const text = 'x'.repeat(TEXT_PORTION_UNITS - before) + units.join('').repeat(100);
+        assert.ok([...casemapPieces(text)].join('') === casemap(text));
+      }),
+    );
+  });
+
+  // Each of these took from 20 to 340 ms in one go.
+  const K = SEARCH_PART_OCTETS;
+  for (const [what, kind, fields, octets] of [
+    ['characters that become many', 'body', { charset: 'utf-16le' }, Buffer.alloc(K, '\ufdfa', 'utf16le')],
+    ['marks', 'body', { charset: 'utf-16le' }, Buffer.alloc(K, '\u0301\u0316', 'utf16le')],
+    ['UTF-7', 'body', { charset: 'utf-7' }, Buffer.alloc(K, '+AOk-x')],
+    ['entities', 'body', { mediaType: 'text/html' }, Buffer.alloc(K, '&#x41;')],
+    ['umlauts', 'body', { charset: 'iso-8859-1' }, Buffer.alloc(K, 0xe4)],
+    ['encoded-words', 'header', {}, Buffer.from(`A: ${'=?utf-8?q?=41?=x'.repeat(K / 32)}\r\n`)],
+    ['neighbouring encoded-words', 'header', {}, Buffer.from(`A: ${'=?utf-8?q?=41?= '.repeat(K / 32)}\r\n`)],
+  ] as const) {
+    it(`lets others have their turn in the midst of ${what}`, async () => {
+      let pauses = 0;
+      await sourceText({ kind, part: part(fields) }, octets, () => void pauses++);
+      assert.ok(pauses >= 10, `${pauses}`);
+    });
+  }
 });
 
 describe('searchSources', () => {

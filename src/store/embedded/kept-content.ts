@@ -2,7 +2,13 @@
 import { SEARCH_TEXT_UNITS } from '../../limits.ts';
 import type { DigestPart } from '../../message/digest.ts';
 import { keptFields } from '../../message/kept-fields.ts';
-import { joinSources, keptSources, type SearchText, sourceText } from '../../message/search-text.ts';
+import {
+  joinSources,
+  keptSources,
+  type Pause,
+  type SearchText,
+  sourceText,
+} from '../../message/search-text.ts';
 
 export interface KeptContent {
   /** null when they are too long to be kept; so is `search`. */
@@ -11,14 +17,13 @@ export interface KeptContent {
 }
 
 /**
- * One source after the other: to decode the longest takes a slice of the event loop's time.
  * @param read Clear octets [start, end) of the message.
  * @throws what `read` and `pause` throw.
  */
 export async function keptContent(
   parts: readonly DigestPart[],
   read: (start: number, end: number) => Promise<Buffer>,
-  pause: () => Promise<void> | undefined = () => undefined,
+  pause: Pause = () => undefined,
 ): Promise<KeptContent> {
   const { headerStart, bodyStart } = parts[0]!;
   const fields = keptFields(await read(headerStart, bodyStart));
@@ -27,11 +32,10 @@ export async function keptContent(
   const texts: string[] = [];
   let units = 0;
   for (const source of sources) {
-    const text = sourceText(source, await read(source.start, source.end));
+    const text = await sourceText(source, await read(source.start, source.end), pause);
     units += text.length;
     if (units > SEARCH_TEXT_UNITS) return { fields, search: null };
     texts.push(text);
-    await pause();
   }
   return { fields, search: joinSources(texts) };
 }
