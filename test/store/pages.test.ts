@@ -322,6 +322,18 @@ describe('pages', () => {
     );
   });
 
+  it('of an earlier epoch are made anew under the present key, whether or not somebody reads them', async () => {
+    await deliver(0, 3);
+    await fixture.absorb(id);
+    const before = await told(mailbox);
+    change('UPDATE page_root SET epoch = 0');
+    mailbox = await reopened();
+    await fixture.absorb(id);
+    assert.equal(await knownOf(mailbox), 3);
+    assert.deepEqual(await told(mailbox), before);
+    await assertSound();
+  });
+
   it('take messages back that a compaction moves while they are looked at', async () => {
     await deliver(0, 3);
     await fixture.absorb(id);
