@@ -53,7 +53,7 @@ export const WAL_FRAMES = 256;
 export const OPEN_PACKS = 256;
 /** Neighbours in a pack are read together up to this much: one system call for a screenful of messages. */
 export const READ_RUN_OCTETS = MIB;
-/** Space kept free for indexes, logs and expunges: below it, deliveries and appends are refused with disk-full. */
+/** Space kept free for indexes, logs and expunges: below it, deliveries and appends are refused with disk-full, and no pages are made. */
 export const DISK_RESERVE_OCTETS = 256 * MIB;
 /** How often free space is looked at. */
 export const DISK_CHECK_MS = 1_000;
@@ -99,7 +99,7 @@ export const ABSORB_MESSAGES = 256;
 export const ABSORB_OCTETS = 4 * MIB;
 /** Clear octets of a page's columns together; pages are merged up to it. Most have half of that. */
 export const PAGE_OCTETS = 16 * MIB;
-/** Clear octets of one column, which is opened in one piece: at most all of a page, and one message more. */
+/** Clear octets of one column, which is opened in one piece: at most all of a page and one message more, or one long text. */
 export const PAGE_COLUMN_OCTETS = 24 * MIB;
 /** Clear octets of columns that one lease remembers: the columns that a client sync of one page reads, twice. */
 export const PAGE_CACHE_OCTETS = 16 * MIB;
@@ -107,6 +107,12 @@ export const PAGE_CACHE_OCTETS = 16 * MIB;
 export const KEPT_FIELDS_OCTETS = 16 * KIB;
 /** Octets of one message that are decoded to be searched, as transferred; of a longer one the text is not kept. */
 export const SEARCH_TEXT_OCTETS = 2 * MIB;
+/**
+ * UTF-16 code units of one message's text, decoded and case-mapped: as many as it may have octets, which no language
+ * exceeds. A stranger may: one character becomes up to 18. UTF-8 needs three octets at most for each, which
+ * PAGE_COLUMN_OCTETS holds.
+ */
+export const SEARCH_TEXT_UNITS = 2 * MIB;
 /** Clear octets of one chunk of texts, when no single text is longer: what a search opens to look at one message. */
 export const TEXT_CHUNK_OCTETS = 128 * KIB;
 /** Rows of a signature: a text of 5 KB sets a quarter of its bits, and six trigrams leave one message in 4,000 in doubt. */
@@ -271,8 +277,12 @@ export const PART_DEPTH = 50;
 export const BOUNDARY_OCTETS = 250;
 /** Strings longer than this are sent as literals: RFC 7162 §4 suggests 8,192 octets a line, and lines hold many strings. */
 export const QUOTED_STRING_OCTETS = 1000;
-/** Octets of a part's body (as transferred) that SEARCH reads: so much HTML takes 16 ms to decode, any other text less. */
+/** Octets of a part's body (as transferred) that SEARCH reads: to undo their transfer encoding takes 10 ms at most. */
 export const SEARCH_PART_OCTETS = 512 * KIB;
+/** Code units that are read as HTML, or case-mapped, in one go: 1 ms, or 5 ms of characters that become 18 each. */
+export const TEXT_PORTION_UNITS = 16 * KIB;
+/** Octets that iconv-lite decodes in one go: 2 ms of UTF-7, its slowest. */
+export const CHARSET_PORTION_OCTETS = 4 * KIB;
 /** Octets of the first text part's body from which the preview is made: HTML mail has kilobytes of style first. */
 export const PREVIEW_SOURCE_OCTETS = 16 * KIB;
 /** Characters of a subject that SORT looks at: undoing `Re: [list] Fwd:` takes a pass for each of them. */

@@ -100,6 +100,8 @@ function decodeParts(value: unknown): DigestPart[] {
       end: whole(flat[at + 6]),
     });
   }
+  // The message itself: every reader begins there.
+  if (parts[0]?.section !== '') throw malformed();
   return parts;
 }
 

@@ -1,5 +1,5 @@
 /** Encoded-words (RFC 2047, with the language of RFC 2231 §5) and raw 8-bit text in header fields. */
-import { decodeCharset } from './charset.ts';
+import { charsetPieces, decodeCharset } from './charset.ts';
 import { decodeQuotedPrintable, decodeTransferEncoding } from './transfer-encoding.ts';
 
 /** Encoded text ends at the next '?'. RFC 2047 §2 forbids spaces in it; some senders put them into Q. */
@@ -11,9 +11,11 @@ const WHITE_SPACE = /^[ \t\r\n]*$/;
  * windows-1252. White space between encoded-words goes (§6.2); words of one charset in a row are decoded as one, since
  * senders cut characters in two.
  */
-export function decodeHeaderValue(value: string): string {
-  if (!value.includes('=?')) return rawText(value);
-  let text = '';
+export const decodeHeaderValue = (value: string): string =>
+  value.includes('=?') ? [...headerValuePieces(value)].join('') : rawText(value);
+
+/** The same in pieces: a field may have thousands of encoded-words. */
+export function* headerValuePieces(value: string): Generator<string> {
   let position = 0;
   let pending: { charset: string; octets: Buffer[] } | null = null;
   for (const match of value.matchAll(ENCODED_WORD)) {
@@ -24,14 +26,16 @@ export function decodeHeaderValue(value: string): string {
     const isAdjacent = WHITE_SPACE.test(between);
     if (pending !== null && isAdjacent && pending.charset === charset) {
       pending.octets.push(octets);
+      // Nothing to tell yet, and time has passed.
+      yield '';
       continue;
     }
-    if (pending !== null) text += decodeCharset(Buffer.concat(pending.octets), pending.charset);
-    if (pending === null || !isAdjacent) text += rawText(between);
+    if (pending !== null) yield* charsetPieces(Buffer.concat(pending.octets), pending.charset);
+    if (pending === null || !isAdjacent) yield rawText(between);
     pending = { charset, octets: [octets] };
   }
-  if (pending !== null) text += decodeCharset(Buffer.concat(pending.octets), pending.charset);
-  return text + rawText(value.slice(position));
+  if (pending !== null) yield* charsetPieces(Buffer.concat(pending.octets), pending.charset);
+  yield rawText(value.slice(position));
 }
 
 function encodedOctets(encoding: string, text: string): Buffer {

@@ -76,6 +76,14 @@ export function unfold(raw: string): string {
   return value.includes('\n') ? value.replace(/\r?\n/g, '') : value;
 }
 
+/** What precedes a field's colon, without the white space before that (RFC 5322 §4.5); octet A0 belongs to the name. */
+export function fieldName(beforeColon: string): string {
+  let end = beforeColon.length;
+  while (end > 0 && (beforeColon.charCodeAt(end - 1) === SPACE || beforeColon.charCodeAt(end - 1) === TAB))
+    end--;
+  return beforeColon.slice(0, end);
+}
+
 function isSpace(code: number): boolean {
   return code === SPACE || code === TAB || code === CR || code === LF;
 }

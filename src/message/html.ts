@@ -3,6 +3,7 @@
  * tokens, not on a tree: the time is linear in the input however deep its elements nest, and mail comes from strangers.
  */
 import { Tokenizer, type TokenizerCallbacks } from 'htmlparser2';
+import { TEXT_PORTION_UNITS } from '../limits.ts';
 
 /** Elements whose content is not shown. None of them contains another: a tokenizer reads their content as text. */
 const HIDDEN = new Set(['script', 'style', 'title']);
@@ -18,25 +19,43 @@ const INLINE = new Set(
  * The text that is shown, entities decoded, line breaks between blocks.
  * @param limit Characters of text after which reading stops.
  */
-export function htmlText(html: string, limit = Number.POSITIVE_INFINITY): string {
+export const htmlText = (html: string, limit = Number.POSITIVE_INFINITY): string =>
+  [...htmlPieces(html, limit)].join('');
+
+/** The same in pieces, none of which takes long. */
+export function* htmlPieces(html: string, limit = Number.POSITIVE_INFINITY): Generator<string> {
   const collector = new TextCollector(html, limit);
   const tokenizer = new Tokenizer({ xmlMode: false, decodeEntities: true }, collector);
   collector.onfull = () => tokenizer.pause();
-  tokenizer.write(html);
+  for (let at = 0; at < html.length && !collector.isFull; at += TEXT_PORTION_UNITS) {
+    tokenizer.write(html.slice(at, at + TEXT_PORTION_UNITS));
+    yield collector.take();
+  }
   tokenizer.end();
-  return collector.chunks.join('');
+  yield collector.take();
 }
 
 class TextCollector implements TokenizerCallbacks {
-  readonly chunks: string[] = [];
   onfull: () => void = () => {};
   readonly #html: string;
+  #chunks: string[] = [];
   #room: number;
   #hidden: string | null = null;
 
   constructor(html: string, limit: number) {
     this.#html = html;
     this.#room = limit;
+  }
+
+  get isFull(): boolean {
+    return this.#room <= 0;
+  }
+
+  /** What came since it was taken last. */
+  take(): string {
+    const text = this.#chunks.join('');
+    this.#chunks = [];
+    return text;
   }
 
   ontext(start: number, end: number): void {
@@ -75,13 +94,13 @@ class TextCollector implements TokenizerCallbacks {
   onend(): void {}
 
   #breakUnlessInline(name: string): void {
-    if (!INLINE.has(name)) this.chunks.push('\n');
+    if (!INLINE.has(name)) this.#chunks.push('\n');
   }
 
   #add(text: string): void {
     if (this.#hidden !== null) return;
-    this.chunks.push(text);
+    this.#chunks.push(text);
     this.#room -= text.length;
-    if (this.#room <= 0) this.onfull();
+    if (this.isFull) this.onfull();
   }
 }

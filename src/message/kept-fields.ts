@@ -5,7 +5,7 @@
  * message lacks included.
  */
 import { KEPT_FIELDS_OCTETS } from '../limits.ts';
-import { endOfField, scanBlock, unfold } from './header.ts';
+import { endOfField, fieldName, scanBlock, unfold } from './header.ts';
 
 /** Of no interest to a client that lists messages, and half of a header's octets. */
 const TRACE_FIELDS: ReadonlySet<string> = new Set(['received', 'x-received', 'x-gm-message-state']);
@@ -48,7 +48,7 @@ export function keptValues(kept: string, name: string): string[] {
   for (let start = 0; start < kept.length; ) {
     const end = endOfField(kept, start);
     const colon = kept.indexOf(':', start);
-    if (colon - start >= wanted.length && kept.slice(start, colon).trimEnd().toLowerCase() === wanted) {
+    if (colon - start >= wanted.length && fieldName(kept.slice(start, colon)).toLowerCase() === wanted) {
       values.push(unfold(kept.slice(colon + 1, end)));
     }
     start = end;
@@ -95,7 +95,7 @@ export class KeptSelection {
   #wants(name: string): boolean {
     const met = this.#met.get(name);
     if (met !== undefined) return met;
-    const isWanted = this.#wanted.has(name.trimEnd().toLowerCase());
+    const isWanted = this.#wanted.has(fieldName(name).toLowerCase());
     if (this.#met.size < MET_NAMES) this.#met.set(name, isWanted);
     return isWanted;
   }

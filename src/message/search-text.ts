@@ -3,11 +3,15 @@
  * what lies in its body. Kept sealed once a message is absorbed, so that a search parses no MIME again.
  */
 import { SEARCH_TEXT_OCTETS } from '../limits.ts';
+import { casemapPieces } from './casemap.ts';
 import type { DigestPart } from './digest.ts';
-import { casemap, decodeHeaderText, decodeTextPart, type SearchSource, searchSources } from './text.ts';
+import { headerPieces, partPieces, type SearchSource, searchSources } from './text.ts';
 
 /** Between sources: a term that has it is looked for in each by itself, by opening the message. */
 const SEPARATOR = '\0';
+
+/** Waits for others to have their turn when it is time for that. */
+export type Pause = () => Promise<void> | undefined;
 
 export interface SearchText {
   readonly text: string;
@@ -28,9 +32,29 @@ export function includesTerm({ text, bodyStart }: SearchText, needle: string, ke
   return bodyStart <= text.length && text.indexOf(needle, bodyStart) !== -1;
 }
 
-/** One source, decoded and case-mapped. */
-export const sourceText = ({ kind, part }: Pick<SearchSource, 'kind' | 'part'>, octets: Buffer): string =>
-  casemap(kind === 'header' ? decodeHeaderText(octets) : decodeTextPart(part, octets));
+/**
+ * One source, decoded and case-mapped.
+ * @param pause Asked whenever some more is done.
+ * @throws what `pause` throws.
+ */
+export async function sourceText(
+  { kind, part }: Pick<SearchSource, 'kind' | 'part'>,
+  octets: Buffer,
+  pause: Pause,
+): Promise<string> {
+  const decoded = await joined(kind === 'header' ? headerPieces(octets) : partPieces(part, octets), pause);
+  return joined(casemapPieces(decoded), pause);
+}
+
+async function joined(pieces: Iterable<string>, pause: Pause): Promise<string> {
+  const all: string[] = [];
+  for (const piece of pieces) {
+    all.push(piece);
+    const wait = pause();
+    if (wait !== undefined) await wait;
+  }
+  return all.length === 1 ? all[0]! : all.join('');
+}
 
 /** The sources of a message's text, or null when they are more than is kept. */
 export function keptSources(parts: readonly DigestPart[]): readonly SearchSource[] | null {

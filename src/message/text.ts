@@ -1,10 +1,10 @@
 /** What SEARCH sees of a message (RFC 9051 §6.4.4): decoded text, compared after `casemap`. */
 import { SEARCH_PART_OCTETS } from '../limits.ts';
-import { decodeCharset } from './charset.ts';
+import { charsetPieces } from './charset.ts';
 import type { DigestPart } from './digest.ts';
-import { decodeHeaderValue } from './encoded-words.ts';
+import { decodeHeaderValue, headerValuePieces } from './encoded-words.ts';
 import { scanFields, unfold } from './header.ts';
-import { htmlText } from './html.ts';
+import { htmlPieces } from './html.ts';
 import { decodeTransferEncoding } from './transfer-encoding.ts';
 
 export { casemap } from './casemap.ts';
@@ -17,7 +17,7 @@ export function isSearchable(part: DigestPart): boolean {
 
 /** A piece of a message for SEARCH: read its octets, then decode them by `kind`. */
 export interface SearchSource {
-  /** 'header': decodeHeaderText. 'body': decodeTextPart. */
+  /** 'header': headerPieces. 'body': partPieces. */
   readonly kind: 'header' | 'body';
   readonly part: DigestPart;
   readonly start: number;
@@ -43,20 +43,31 @@ export function searchSources(parts: readonly DigestPart[], key: 'BODY' | 'TEXT'
   return sources;
 }
 
-/** A header block as text: a line 'Name: value' for each field, unfolded and decoded. */
-export function decodeHeaderText(header: Buffer): string {
+/** A header block as text, in pieces: a line 'Name: value' for each field, unfolded and decoded. */
+export function* headerPieces(header: Buffer): Generator<string> {
   const text = header.toString('latin1');
-  return scanFields(text)
-    .map((field) => `${field.name}: ${decodeHeaderValue(unfold(text.slice(field.valueStart, field.end)))}\n`)
-    .join('');
+  for (const { name, valueStart, end } of scanFields(text)) {
+    const value = unfold(text.slice(valueStart, end));
+    if (value.includes('=?')) {
+      yield `${name}: `;
+      yield* headerValuePieces(value);
+      yield '\n';
+    } else yield `${name}: ${decodeHeaderValue(value)}\n`;
+  }
 }
 
 /**
- * The visible text of a text part's body: transfer encoding and charset undone, HTML reduced to its text.
+ * The visible text of a text part's body, in pieces: transfer encoding and charset undone, HTML reduced to its text.
  * Never throws; reads at most SEARCH_PART_OCTETS of `body`.
  */
-export function decodeTextPart(part: DigestPart, body: Buffer): string {
+export function* partPieces(part: DigestPart, body: Buffer): Generator<string> {
   const octets = decodeTransferEncoding(body.subarray(0, SEARCH_PART_OCTETS), part.encoding);
-  const text = decodeCharset(octets, part.charset);
-  return part.mediaType === 'text/html' ? htmlText(text) : text;
+  if (part.mediaType !== 'text/html') return yield* charsetPieces(octets, part.charset);
+  const html: string[] = [];
+  for (const piece of charsetPieces(octets, part.charset)) {
+    html.push(piece);
+    // Nothing to tell yet, and time has passed.
+    yield '';
+  }
+  yield* htmlPieces(html.join(''));
 }

@@ -252,6 +252,12 @@ export interface QueueMailbox {
   close(): void;
 }
 
+/** Some UIDs of a folder, as of a moment. */
+export interface UidSet {
+  readonly size: number;
+  has(uid: number): boolean;
+}
+
 /**
  * One opened mailbox, for one session. Every method that yields or takes names, keywords or message content needs the
  * owner's lease and may throw RefusedError 'key-denied' or 'locked', or UnavailableError 'key-service-down'.
@@ -303,7 +309,7 @@ export interface Mailbox {
    * Those UIDs of the folder whose messages may have the term: none is left out that has it where SEARCH TEXT looks.
    * @param term Case-mapped.
    */
-  mayHaveTerm(folder: FolderId, term: string): Promise<ReadonlySet<number>>;
+  mayHaveTerm(folder: FolderId, term: string): Promise<UidSet>;
   /** What the index knows of each UID that exists, ascending. Needs no lease. */
   summaries(folder: FolderId, uids: Iterable<number>): Iterable<MessageSummary>;
   /** Opens messages in the order given, reading ahead; UIDs that are gone are skipped. */

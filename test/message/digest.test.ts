@@ -7,7 +7,7 @@ import { IntegrityError } from '../../src/errors.ts';
 import { PREVIEW_CHARACTERS } from '../../src/limits.ts';
 import { DIGEST_VERSION, type Digest, decodeDigest, encodeDigest } from '../../src/message/digest.ts';
 import { DigestBuilder } from '../../src/message/digest-builder.ts';
-import { decodeTextPart } from '../../src/message/text.ts';
+import { partPieces } from '../../src/message/text.ts';
 import { decodeTransferEncoding } from '../../src/message/transfer-encoding.ts';
 import { chunkings, crlf } from './chunks.ts';
 import { assertBody, assertEnvelope, readImapValue } from './imap-value.ts';
@@ -147,7 +147,7 @@ describe('DigestBuilder', () => {
     );
     const bodyOf = (index: number) => octets.subarray(parts[index]!.bodyStart, parts[index]!.end);
     assert.equal(preview, 'plain grüße');
-    assert.equal(decodeTextPart(parts[3]!, bodyOf(3)).trim(), 'html grüße');
+    assert.equal([...partPieces(parts[3]!, bodyOf(3))].join('').trim(), 'html grüße');
     assert.deepEqual(decodeTransferEncoding(bodyOf(4), parts[4]!.encoding), attachment);
     assert.deepEqual(bodyOf(5), forwarded);
   });
@@ -205,6 +205,8 @@ describe('decodeDigest', () => {
       ...['', '{}', 'null', '[]', '[1]', encoded.toString().slice(0, -1), JSON.stringify([...fields, 0])],
       ...[altered(0, DIGEST_VERSION + 1), altered(1, -1), altered(1, 1.5), altered(2, 7), altered(7, ['1'])],
       ...[altered(6, fields[6].slice(1)), altered(6, {}), altered(8, null)],
+      // No message, or another one in its place.
+      ...[altered(6, []), altered(6, fields[6].slice(7)), altered(6, fields[6].with(0, '1'))],
     ]) {
       assert.throws(
         () => decodeDigest(Buffer.from(octets)),

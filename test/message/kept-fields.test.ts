@@ -15,6 +15,8 @@ const NAMES = [
   'X-Spam',
   'DATE',
   'x-received',
+  // In UTF-8 many letters end in octet A0, which JavaScript takes for a space.
+  'X-Spam\xa0',
 ];
 
 /** Header blocks of fields, folds, lines that are no field, and any line end. */

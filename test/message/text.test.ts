@@ -1,17 +1,22 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { SEARCH_PART_OCTETS } from '../../src/limits.ts';
+import { CHARSET_PORTION_OCTETS, KIB, SEARCH_PART_OCTETS, TEXT_PORTION_UNITS } from '../../src/limits.ts';
+import { casemapPieces } from '../../src/message/casemap.ts';
 import type { DigestPart } from '../../src/message/digest.ts';
 import { digestParts } from '../../src/message/digest-builder.ts';
+import { sourceText } from '../../src/message/search-text.ts';
 import {
   casemap,
-  decodeHeaderText,
   decodeHeaderValue,
-  decodeTextPart,
+  headerPieces,
+  partPieces,
   searchSources,
 } from '../../src/message/text.ts';
 import { crlf, readStructure } from './chunks.ts';
+
+const decodeHeaderText = (header: Buffer): string => [...headerPieces(header)].join('');
+const decodeTextPart = (of: DigestPart, body: Buffer): string => [...partPieces(of, body)].join('');
 
 function part(fields: Partial<DigestPart>): DigestPart {
   return {
@@ -142,6 +147,82 @@ describe('decodeTextPart', () => {
   });
 });
 
+describe('text in portions', () => {
+  it('is the same wherever a portion of HTML ends', () => {
+    const html =
+      'a &amp; b&notin;&notit; &#x41;&#65 &am <p class="x &lt; y">c<script>no &amp; no</script><!-- no -- > -->d' +
+      "<br/><a href='&amp;'>e</a>f<![CDATA[g]]>&hellip";
+    const expected = decodeTextPart(part({ mediaType: 'text/html' }), Buffer.from(html));
+    for (let before = TEXT_PORTION_UNITS - html.length; before <= TEXT_PORTION_UNITS; before++) {
+      const padding = 'x'.repeat(before);
+      const text = decodeTextPart(part({ mediaType: 'text/html' }), Buffer.from(padding + html));
+      assert.ok(text === padding + expected, `${before}`);
+    }
+  });
+
+  for (const [charset, encoded, expected] of [
+    ['utf-7', 'a+AOkgrA-b\n', 'aé€b\n'],
+    ['cp949', '\xb0\xa1', '가'],
+    ['utf-32le', 'a\0\0\0', 'a'],
+  ] as const) {
+    it(`is the same wherever a portion of ${charset} ends`, () => {
+      for (let before = 0; before < encoded.length; before++) {
+        const units = Math.ceil((2 * CHARSET_PORTION_OCTETS) / encoded.length);
+        const padding = charset === 'utf-7' ? 'x'.repeat(before) : '';
+        const octets = Buffer.from(padding + encoded.repeat(units), 'latin1');
+        assert.ok(
+          decodeTextPart(part({ charset }), octets) === padding + expected.repeat(units),
+          `${before}`,
+        );
+      }
+    });
+  }
+
+  it('is case-mapped as the whole is', () => {
+    const unit = fc.oneof(
+      fc.constantFrom(
+        '\u0301',
+        '\u0316',
+        '\u0345',
+        '\u034f',
+        '\uff9e',
+        '\u0e33',
+        'ß',
+        'ﬁ',
+        '\ufdfa',
+        '😀',
+        '\u{1d165}',
+        'a',
+      ),
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+    );
+    fc.assert(
+      fc.property(fc.array(unit, { minLength: 1, maxLength: 60 }), fc.nat(200), (units, before) => {
+        const text = 'x'.repeat(TEXT_PORTION_UNITS - before) + units.join('').repeat(100);
+        assert.ok([...casemapPieces(text)].join('') === casemap(text));
+      }),
+    );
+  });
+
+  // Each of these took from 20 to 340 ms in one go.
+  const K = SEARCH_PART_OCTETS;
+  for (const [what, kind, fields, octets] of [
+    ['characters that become many', 'body', { charset: 'utf-16le' }, Buffer.alloc(K, '\ufdfa', 'utf16le')],
+    ['marks', 'body', { charset: 'utf-16le' }, Buffer.alloc(K, '\u0301\u0316', 'utf16le')],
+    ['UTF-7', 'body', { charset: 'utf-7' }, Buffer.alloc(K, '+AOk-x')],
+    ['entities', 'body', { mediaType: 'text/html' }, Buffer.alloc(K, '&#x41;')],
+    ['umlauts', 'body', { charset: 'iso-8859-1' }, Buffer.alloc(K, 0xe4)],
+    ['encoded-words', 'header', {}, Buffer.from(`A: ${'=?utf-8?q?=41?=x'.repeat(K / 32)}\r\n`)],
+    ['neighbouring encoded-words', 'header', {}, Buffer.from(`A: ${'=?utf-8?q?=41?= '.repeat(K / 32)}\r\n`)],
+  ] as const) {
+    it(`lets others have their turn in the midst of ${what}`, async () => {
+      let pauses = 0;
+      await sourceText({ kind, part: part(fields) }, octets, () => void pauses++);
+      assert.ok(pauses >= 10, `${pauses}`);
+    });
+  }
+});
+
 describe('searchSources', () => {
   const message = crlf(`Subject: outer
 Content-Type: multipart/mixed; boundary=b
@@ -205,6 +286,45 @@ describe('casemap', () => {
         assert.ok(casemap(`${before} needle ${after}`).includes(casemap('Needle')));
       }),
     );
+  });
+
+  describe('cuts runs of combining marks, whose order takes time that grows with the square of their length', () => {
+    const ACUTE_AND_GRAVE_BELOW = '\u0301\u0316';
+
+    // Uncut, half a minute: more than mocha waits for.
+    for (const [name, marks] of [
+      ['marks', ACUTE_AND_GRAVE_BELOW],
+      ['letters that decompose to marks', '\uff9e\u0316'],
+      ['marks that decompose to two', '\u0344\u0316'],
+    ] as const) {
+      it(`half a megabyte of ${name}`, () => {
+        const mapped = casemap(`a${marks.repeat(128 * KIB)}`);
+        assert.ok(/[\p{M}--[\u034f]]{100}/v.exec(mapped) === null);
+      });
+    }
+
+    it('of whatever character', () => {
+      for (let code = 0x80; code <= 0x10ffff; code++) {
+        if (code >= 0xd800 && code < 0xe000) continue;
+        const character = String.fromCodePoint(code);
+        if (!/^\p{M}+$/u.test(character.normalize('NFKD'))) continue;
+        assert.ok(
+          /[\p{M}--[\u034f]]{100}/v.exec(casemap(character.repeat(101))) === null,
+          `U+${code.toString(16)}`,
+        );
+      }
+    });
+
+    it('but none of 30, as much as any language writes', () => {
+      const run = `a${ACUTE_AND_GRAVE_BELOW.repeat(15)}`;
+      assert.equal(casemap(run), run.normalize('NFKD').toUpperCase());
+      assert.ok(casemap(run + ACUTE_AND_GRAVE_BELOW).includes('\u034f'));
+    });
+
+    it('once', () => {
+      const mapped = casemap(`a${ACUTE_AND_GRAVE_BELOW.repeat(1_000)}b`);
+      assert.equal(casemap(mapped), mapped);
+    });
   });
 
   it('is idempotent', () => {

@@ -87,8 +87,19 @@ describe('a search segment', () => {
   });
 
   it('keeps well-formed text as UTF-8, and what is none as it is', () => {
-    assert.deepEqual(encodeText('ä😀'), { octets: Buffer.from('ä😀'), isUtf16: false });
-    assert.deepEqual(encodeText('\ud83d'), { octets: Buffer.of(0x3d, 0xd8), isUtf16: true });
+    const encoded = (text: string): unknown => {
+      const { isUtf16, pieces } = encodeText(text);
+      return { octets: Buffer.concat([...pieces()]), isUtf16 };
+    };
+    assert.deepEqual(encoded('ä😀'), { octets: Buffer.from('ä😀'), isUtf16: false });
+    assert.deepEqual(encoded('\ud83d'), { octets: Buffer.of(0x3d, 0xd8), isUtf16: true });
+    // Over several pieces, wherever they part.
+    for (const before of ['', 'x']) {
+      const long = before + '😀'.repeat(100_000);
+      assert.deepEqual(encoded(long), { octets: Buffer.from(long), isUtf16: false });
+      const broken = `${long}\ud83d`;
+      assert.deepEqual(encoded(broken), { octets: Buffer.from(broken, 'utf16le'), isUtf16: true });
+    }
   });
 
   it('rules out no message that has the term', () => {

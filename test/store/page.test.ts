@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { IntegrityError } from '../../src/errors.ts';
 import type { MailboxId } from '../../src/ids.ts';
+import { PAGE_COLUMN_OCTETS } from '../../src/limits.ts';
 import type { SearchText } from '../../src/message/search-text.ts';
 import {
   type ColumnName,
@@ -125,6 +126,10 @@ describe('a column of a page', () => {
         for (const [slot, value] of all.entries()) assert.deepEqual(texts.octetsAt(slot), value);
       }),
     );
+  });
+
+  it('is not packed when it is longer than what is opened', async () => {
+    await assert.rejects(packColumn(Buffer.alloc(PAGE_COLUMN_OCTETS + 1)), RangeError);
   });
 
   it('is refused when it does not have the entries that it should', () => {

@@ -1,18 +1,22 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { cpSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, cpSync, rmSync, statSync, symlinkSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { FolderId, MailboxId, Uid } from '../../src/ids.ts';
 import type { Lease } from '../../src/keys/lease.ts';
-import { ABSORB_MESSAGES, PAGE_FAN } from '../../src/limits.ts';
+import { ABSORB_MESSAGES, INLINE_BODY_OCTETS, PAGE_FAN, SEARCH_PART_OCTETS } from '../../src/limits.ts';
+import { Bodies } from '../../src/store/embedded/bodies.ts';
 import { EmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import { fsck } from '../../src/store/embedded/fsck.ts';
-import { indexFile } from '../../src/store/embedded/layout.ts';
+import { IndexPool } from '../../src/store/embedded/index-pool.ts';
+import { bodyFile, indexFile } from '../../src/store/embedded/layout.ts';
+import { MailboxOwner } from '../../src/store/embedded/mailbox-owner.ts';
+import { packFile } from '../../src/store/embedded/pack.ts';
 import { type ListedPage, openRoot } from '../../src/store/embedded/page.ts';
-import { mergeable } from '../../src/store/embedded/page-work.ts';
+import { mergeable, PageWork } from '../../src/store/embedded/page-work.ts';
 import type { OwnerHandle } from '../../src/store/handles.ts';
 import { Flag, type Mailbox } from '../../src/store/types.ts';
 import { contents, message, StoreFixture } from './support.ts';
@@ -259,6 +263,37 @@ describe('pages', () => {
     assert.equal(await knownOf(mailbox), 30);
   });
 
+  it('keep no text that would be longer than what opens', async () => {
+    // One character of two octets, case-mapped to 18.
+    const octets = Buffer.alloc(SEARCH_PART_OCTETS, '\ufdfa', 'utf16le');
+    const part = (): Buffer[] => [
+      Buffer.from('\r\n--b\r\nContent-Type: text/plain; charset=utf-16le\r\n\r\n'),
+      octets,
+    ];
+    const header = 'From: a@example.org\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n';
+    const mail = Buffer.concat(
+      [Buffer.from(header), part(), part(), part(), Buffer.from('\r\n--b--\r\n')].flat(),
+    );
+    const damaged: number[] = [];
+    await fixture.reopen({ onPageDamage: (_mailbox, times) => damaged.push(times) });
+    mailbox = await fixture.open(id);
+    await fixture.deliver(await fixture.sealed(mail), [id]);
+    await deliver(0, 1);
+    await fixture.absorb(id);
+    const found: unknown[] = [];
+    for await (const stored of mailbox.messages(inbox, [1, 2] as Uid[], 'digest')) {
+      await stored.digest();
+      found.push([stored.known()?.fields?.startsWith('From: '), stored.known()?.search === null]);
+    }
+    assert.deepEqual(found, [
+      [true, true],
+      [true, false],
+    ]);
+    await fixture.absorb(id);
+    assert.deepEqual([unabsorbed(), damaged], [0, []]);
+    await assertSound();
+  });
+
   it('are not made when nobody has a lease', async () => {
     await fixture.reopen({ absorbs: true });
     mailbox = await fixture.open(id);
@@ -268,6 +303,108 @@ describe('pages', () => {
     await fixture.store.checkpoint();
     for (let turn = 0; turn < 100; turn++) await setImmediate();
     assert.equal(unabsorbed(), 3);
+  });
+
+  it('pass over a message whose body fails to be read, after they have told of it once', async () => {
+    const large = await fixture.sealed(message('large', randomBytes(2 * INLINE_BODY_OCTETS).toString('hex')));
+    await fixture.deliver(large, [id]);
+    await deliver(0, 2);
+    await fixture.store.checkpoint();
+    const body = bodyFile(fixture.directory, id, large.id);
+    rmSync(body);
+    symlinkSync(body, body);
+    await assert.rejects(fixture.store.absorb(fixture.owner(id)), { code: 'ELOOP' });
+    await fixture.store.absorb(fixture.owner(id));
+    assert.equal(unabsorbed(), 1);
+    assert.deepEqual(
+      (await listed()).map(({ count }) => count),
+      [2],
+    );
+  });
+
+  it('of an earlier epoch are made anew under the present key, whether or not somebody reads them', async () => {
+    await deliver(0, 3);
+    await fixture.absorb(id);
+    const before = await told(mailbox);
+    change('UPDATE page_root SET epoch = 0');
+    mailbox = await reopened();
+    await fixture.absorb(id);
+    assert.equal(await knownOf(mailbox), 3);
+    assert.deepEqual(await told(mailbox), before);
+    await assertSound();
+  });
+
+  it('take messages back that a compaction moves while they are looked at', async () => {
+    await deliver(0, 3);
+    await fixture.absorb(id);
+    const before = await told(mailbox);
+    change('DELETE FROM page_root');
+    change('DELETE FROM page_column');
+    mailbox = await reopened();
+    for await (const one of mailbox.messages(inbox, [1] as Uid[], 'digest')) await one.digest();
+    let isMoved = false;
+    await fixture.store.absorb(fixture.owner(id), () => {
+      if (isMoved) return undefined;
+      isMoved = true;
+      const pack = packFile(fixture.directory, id, 1);
+      copyFileSync(pack, packFile(fixture.directory, id, 2));
+      truncateSync(pack);
+      change('UPDATE message SET pack = 2');
+      return undefined;
+    });
+    assert.ok(isMoved);
+    assert.equal(await knownOf(mailbox), 3);
+    assert.deepEqual(await told(mailbox), before);
+  });
+
+  describe('when the disk is full', () => {
+    it('are not made in the background, and a user can still expunge; later they are', async () => {
+      await deliver(0, 3);
+      await fixture.store.checkpoint();
+      await fixture.reopen({ absorbs: true, diskReserveOctets: Number.MAX_SAFE_INTEGER });
+      mailbox = await fixture.open(id);
+      await told(mailbox);
+      await expunge([1]);
+      await fixture.store.checkpoint();
+      for (let turn = 0; turn < 100; turn++) await setImmediate();
+      assert.equal(unabsorbed(), 2);
+      assert.deepEqual(query('SELECT * FROM page_column'), []);
+      await assert.rejects(fixture.store.absorb(fixture.owner(id)), { code: 'disk-full' });
+      await fixture.reopen();
+      await fixture.store.absorb(fixture.owner(id));
+      assert.equal(unabsorbed(), 0);
+    });
+
+    it('are given up, and what was written of them is swept, at whatever column it fills up', async () => {
+      await absorbSingly(0, PAGE_FAN - 1);
+      await deliver(PAGE_FAN, 1);
+      await fixture.store.checkpoint();
+      const before = await told(mailbox);
+      const lease = await fixture.owner(id).lease();
+      await fixture.store.close();
+      const pool = new IndexPool(fixture.directory, 1);
+      const owner = new MailboxOwner(id, pool, 2);
+      const bodies = new Bodies(fixture.directory);
+      for (let room = 0, isDone = false; !isDone; room++) {
+        let looks = 0;
+        const hasSpace = (): boolean => ++looks <= room;
+        const work = new PageWork(owner, bodies, () => lease, hasSpace, { pause: () => undefined });
+        while (await work.step());
+        isDone = looks <= room;
+        assert.equal(owner.hasPageWork, !isDone);
+        const pages = query('SELECT DISTINCT page_id FROM page_column').length;
+        assert.equal(pages, (await listed()).length);
+      }
+      await bodies.close();
+      pool.closeAll();
+      assert.deepEqual(
+        (await listed()).map(({ count }) => count),
+        [PAGE_FAN],
+      );
+      await fixture.openStore();
+      mailbox = await fixture.open(id);
+      assert.deepEqual(await told(mailbox), before);
+    });
   });
 
   describe('after a kill at any moment of absorbing and merging', () => {

@@ -6,7 +6,7 @@
  */
 import { sentDay } from '../../message/date.ts';
 import { casemap } from '../../message/text.ts';
-import type { MessageFlags, MessageSummary } from '../../store/types.ts';
+import type { MessageFlags, MessageSummary, UidSet } from '../../store/types.ts';
 import type { SearchKey } from '../wire/ast.ts';
 import { rangesContain, resolveSequenceSet, type SequenceSet } from '../wire/sequence-set.ts';
 import type { MessageNumbers } from './context.ts';
@@ -28,7 +28,7 @@ export interface Candidate {
 }
 
 /** UIDs that may have a case-mapped term, all that have it among them; null when it is not looked up. */
-export type LookUp = (term: string) => Promise<ReadonlySet<number> | null>;
+export type LookUp = (term: string) => Promise<UidSet | null>;
 
 export interface SearchTest {
   /** Whether `quick` reads Candidate.summary. */
@@ -39,7 +39,7 @@ export interface SearchTest {
    * Looks terms up, so that `quick` can rule messages out that cannot have them.
    * @returns UIDs, all that pass the test among them; null when nothing is known.
    */
-  narrow(lookUp: LookUp): Promise<ReadonlySet<number> | null>;
+  narrow(lookUp: LookUp): Promise<UidSet | null>;
   quick(candidate: Candidate): boolean | null;
   full(candidate: Candidate, message: SearchedMessage): Promise<boolean>;
 }
@@ -149,7 +149,7 @@ function openedTest(
   needle: string | null,
   test: (message: SearchedMessage) => Promise<boolean>,
 ): SearchTest {
-  let possible: ReadonlySet<number> | null = null;
+  let possible: UidSet | null = null;
   return {
     needsIndex: false,
     cost,
@@ -213,7 +213,7 @@ function all(operands: readonly SearchTest[]): SearchTest {
     needsIndex: sorted.some(({ needsIndex }) => needsIndex),
     cost: sorted.at(-1)?.cost ?? 0,
     narrow: async (lookUp) => {
-      let least: ReadonlySet<number> | null = null;
+      let least: UidSet | null = null;
       for (const operand of sorted) {
         const possible = await operand.narrow(lookUp);
         if (possible !== null && (least === null || possible.size < least.size)) least = possible;

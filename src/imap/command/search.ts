@@ -2,6 +2,7 @@
 import { IntegrityError } from '../../errors.ts';
 import type { Uid } from '../../ids.ts';
 import { SEARCH_LOOKUPS } from '../../limits.ts';
+import type { UidSet } from '../../store/types.ts';
 import { yieldingTo } from '../../yielding.ts';
 import type { SearchCommand, SortCommand } from '../wire/ast.ts';
 import { someKey } from '../wire/search-keys.ts';
@@ -91,7 +92,7 @@ async function findMessages(test: SearchTest, scope: Uint32Array, context: Comma
 
 /** Each term once, and no more of them than SEARCH_LOOKUPS. */
 function lookUps({ mailbox, selected }: CommandContext): LookUp {
-  const known = new Map<string, Promise<ReadonlySet<number>>>();
+  const known = new Map<string, Promise<UidSet>>();
   return async (term) => {
     if (!known.has(term) && known.size < SEARCH_LOOKUPS)
       known.set(term, mailbox.mayHaveTerm(selected.id, term));

@@ -52,7 +52,8 @@ export class SearchedMessage {
     const { start, end } = source;
     const known = this.#texts.get(start);
     if (known !== undefined) return known;
-    const text = sourceText(source, await this.#message.read(start, end));
+    const octets = await this.#message.read(start, end);
+    const text = await sourceText(source, octets, () => this.#slice.pause());
     this.#texts.set(start, text);
     return text;
   }

@@ -20,6 +20,8 @@ export class LeaseEnded extends Error {}
 
 export interface AbsorberOptions {
   readonly bodies: Bodies;
+  /** False: what is left of the disk is for expunges. Nothing is begun, and what is under way is given up. */
+  readonly hasSpace: () => boolean;
   /** Pages of this mailbox were written: their index is to be synced and its WAL carried over some time. */
   readonly written: (mailbox: MailboxId) => void;
   /** So often the root or a page of this mailbox did not open; what was in them is folded in anew. */
@@ -76,7 +78,7 @@ export class Absorber {
   }
 
   #enqueue(owner: MailboxOwner, handle: OwnerHandle): void {
-    if (this.#stopping.signal.aborted) return;
+    if (this.#stopping.signal.aborted || !this.#options.hasSpace()) return;
     if (!this.#waiting.has(owner)) owner.pins++;
     this.#waiting.set(owner, handle);
     this.#start();
@@ -121,8 +123,9 @@ export class Absorber {
     if (owner.damagedPages > 0) this.#options.damaged(owner.id, owner.damagedPages);
     owner.damagedPages = 0;
     try {
-      const hasMore = await new PageWork(owner, this.#options.bodies, lease, pace).step();
-      if (hasMore) this.#options.written(owner.id);
+      const { bodies, hasSpace, written } = this.#options;
+      const hasMore = await new PageWork(owner, bodies, lease, hasSpace, pace).step();
+      if (hasMore) written(owner.id);
       return hasMore;
     } catch (error) {
       if (error instanceof LeaseEnded) return false;

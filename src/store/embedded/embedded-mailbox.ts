@@ -32,6 +32,7 @@ import type {
   MessageSummary,
   QuotaUsage,
   StoredMessage,
+  UidSet,
   Wanted,
 } from '../types.ts';
 import type { Bodies } from './bodies.ts';
@@ -41,6 +42,7 @@ import type { EntryRow, FolderRow } from './mailbox-index.ts';
 import type { EntryKeys, MailboxOwner } from './mailbox-owner.ts';
 import { openedPages } from './opened-pages.ts';
 import { joinPath, openName, sealName, splitPath } from './sealed-names.ts';
+import { UidMarks } from './uid-marks.ts';
 import { toUidSet } from './uid-ranges.ts';
 
 /** What a session needs of the store. */
@@ -448,14 +450,14 @@ export class EmbeddedMailbox implements Mailbox {
     }
   }
 
-  async mayHaveTerm(folder: FolderId, term: string): Promise<ReadonlySet<number>> {
-    const found = new Set<number>();
+  async mayHaveTerm(folder: FolderId, term: string): Promise<UidSet> {
     const slice = yieldingTo();
     const { uids, keys } = await this.#entryKeys(folder, slice);
+    const found = new UidMarks(uids);
     for (let from = 0; from < uids.length; from += TERM_ENTRIES) {
       const pages = openedPages(await this.#lease(), this.#owner);
       const end = Math.min(uids.length, from + TERM_ENTRIES);
-      for (let at = from; at < end; at++) if (pages.mayHave(keys[at]!, term)) found.add(uids[at]!);
+      for (let at = from; at < end; at++) if (pages.mayHave(keys[at]!, term)) found.mark(at);
       await slice.pause();
     }
     return found;
@@ -467,15 +469,28 @@ export class EmbeddedMailbox implements Mailbox {
     const { uidNext } = owner.folder(folder);
     const { expunges, entryKeys: known } = owner;
     if (known?.folder === folder && known.uidNext === uidNext && known.expunges === expunges) return known;
-    const rows: (readonly [uid: number, key: number])[] = [];
-    for (;;) {
-      const some = owner.index.entryKeys(folder, rows.at(-1)?.[0] ?? 0, TERM_ENTRIES);
-      for (const row of some) rows.push(row);
+    // Of each portion at once: an object for each of a million messages would take more than all of these.
+    const parts: { readonly uids: Uint32Array; readonly keys: Float64Array }[] = [];
+    let count = 0;
+    for (let after = 0; ; ) {
+      const some = owner.index.entryKeys(folder, after, TERM_ENTRIES);
+      parts.push({
+        uids: Uint32Array.from(some, ([uid]) => uid),
+        keys: Float64Array.from(some, ([, key]) => key),
+      });
+      count += some.length;
       if (some.length < TERM_ENTRIES) break;
+      after = some.at(-1)![0];
       await slice.pause();
     }
-    const uids = Uint32Array.from(rows, ([uid]) => uid);
-    const keys = Float64Array.from(rows, ([, key]) => key);
+    const uids = new Uint32Array(count);
+    const keys = new Float64Array(count);
+    let at = 0;
+    for (const part of parts) {
+      uids.set(part.uids, at);
+      keys.set(part.keys, at);
+      at += part.uids.length;
+    }
     owner.entryKeys = { folder, uidNext, expunges, uids, keys };
     return owner.entryKeys;
   }

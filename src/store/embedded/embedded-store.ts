@@ -140,6 +140,7 @@ export class EmbeddedStore implements MailStore {
     const { absorbs = true, onBackgroundError = options.fatal } = options;
     this.#absorber = new Absorber({
       bodies: this.#bodies,
+      hasSpace: () => this.hasSpace,
       written: (mailbox) => {
         this.#withPages.add(mailbox);
         this.#checkpointer.nudge();
@@ -291,11 +292,13 @@ export class EmbeddedStore implements MailStore {
   }
 
   /**
-   * Folds what is carried over of a mailbox into pages, and merges them, for as long as the owner's lease lives. Happens in
-   * the background by itself; this is for who wants it done.
+   * Folds what is carried over of a mailbox into pages, and merges them, for as long as the owner's lease lives and the
+   * disk has room. Happens in the background by itself; this is for who wants it done.
    * @param pause Waits between slices, if it wants to.
+   * @throws UnavailableError 'disk-full'.
    */
   async absorb(handle: OwnerHandle, pause: () => Promise<void> | undefined = () => undefined): Promise<void> {
+    this.#assertRoom();
     await this.#absorber.absorb(this.#owner(handle.mailbox), handle, { pause });
   }
 

@@ -263,6 +263,11 @@ export class MailboxOwner implements PageSource {
     this.damagedPages++;
   }
 
+  pagesAreOld(): void {
+    this.orphansFrom = 0;
+    this.hasPageWork = true;
+  }
+
   /** No page has the message, and its row says that one does. */
   isOrphan(key: number): void {
     if (this.orphansFrom !== null || this.unabsorbable.has(key)) return;

@@ -37,6 +37,8 @@ export interface PageSource {
   readonly pages: PageTable;
   /** The root, or a page that it lists, does not open. */
   pageIsBroken(): void;
+  /** The root is of an earlier epoch: what its pages hold is to be folded in anew. */
+  pagesAreOld(): void;
 }
 
 /** Where a message is in the pages. */
@@ -179,7 +181,7 @@ export class OpenedPages {
       // Of another epoch: under a key that this lease does not have.
       if (root?.epoch === epoch) {
         listed = openRoot(this.#lease.indexKey, { mailbox, epoch, generation: root.generation }, root.sealed);
-      }
+      } else if (root !== null && root.epoch < epoch) this.source.pagesAreOld();
     } catch (error) {
       if (!(error instanceof IntegrityError)) throw error;
       this.source.pageIsBroken();

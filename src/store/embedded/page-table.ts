@@ -165,9 +165,15 @@ export class PageTable {
   /** In one step: the pages that are live from now on, and the messages that need no header and digest of their own. */
   commit(root: SealedRoot, absorbed: Iterable<number>): void {
     this.#database.exec('BEGIN');
-    this.#statement('setRoot').run(root.epoch, root.generation, root.sealed);
-    for (const key of absorbed) this.#statement('strip').run(key);
-    this.#database.exec('COMMIT');
+    try {
+      this.#statement('setRoot').run(root.epoch, root.generation, root.sealed);
+      for (const key of absorbed) this.#statement('strip').run(key);
+      this.#database.exec('COMMIT');
+    } catch (error) {
+      // The connection is the mailbox's own: its next change would find this transaction open, and end the process.
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      throw error;
+    }
   }
 
   #rows(name: 'unabsorbed' | 'absorbed', after: number, limit: number): AbsorbableRow[] {

@@ -41,17 +41,24 @@ export class PageTextWriter {
       this.#signature?.addUnknown(slot);
       return;
     }
-    const { octets, isUtf16 } = encodeText(search.text);
-    if (this.#chunkOctets > 0 && this.#chunkOctets + octets.length > TEXT_CHUNK_OCTETS) await this.#flush();
+    const encoded = encodeText(search.text);
+    const pieces: Buffer[] = [];
+    let octets = 0;
+    for (const piece of encoded.pieces()) {
+      pieces.push(piece);
+      octets += piece.length;
+      await this.#pause();
+    }
+    if (this.#chunkOctets > 0 && this.#chunkOctets + octets > TEXT_CHUNK_OCTETS) await this.#flush();
     this.#places.push({
       chunk: this.#chunks,
       start: this.#chunkOctets,
-      octets: octets.length,
+      octets,
       bodyStart: search.bodyStart,
-      isUtf16,
+      isUtf16: encoded.isUtf16,
     });
-    this.#chunk.push(octets);
-    this.#chunkOctets += octets.length;
+    this.#chunk.push(...pieces);
+    this.#chunkOctets += octets;
     await this.#sign(slot, search.text);
   }
 

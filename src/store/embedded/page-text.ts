@@ -7,7 +7,7 @@
  * trigrams leaves few messages, whose texts say for certain.
  */
 import { IntegrityError } from '../../errors.ts';
-import { SIGNATURE_BLOCK_OCTETS, SIGNATURE_MESSAGES, SIGNATURE_ROWS } from '../../limits.ts';
+import { KIB, SIGNATURE_BLOCK_OCTETS, SIGNATURE_MESSAGES, SIGNATURE_ROWS } from '../../limits.ts';
 import type { SearchText } from '../../message/search-text.ts';
 
 /** Code units that a row stands for; shorter terms are looked for in the texts. */
@@ -29,10 +29,31 @@ export const TEXT_PLACE_OCTETS = 16;
 const NO_CHUNK = 0xffff_ffff;
 const UTF16_BIT = 0x8000_0000;
 
-export const encodeText = (text: string): { readonly octets: Buffer; readonly isUtf16: boolean } =>
-  text.isWellFormed()
-    ? { octets: Buffer.from(text, 'utf8'), isUtf16: false }
-    : { octets: Buffer.from(text, 'utf16le'), isUtf16: true };
+export interface EncodedText {
+  readonly isUtf16: boolean;
+  /** To be written one behind the other; none takes long to make. */
+  pieces(): Generator<Buffer>;
+}
+
+/** Code units that are encoded in one go: 1 ms. */
+const ENCODED_UNITS = 64 * KIB;
+
+export function encodeText(text: string): EncodedText {
+  const isUtf16 = !text.isWellFormed();
+  return {
+    isUtf16,
+    *pieces() {
+      for (let start = 0, end = 0; start < text.length; start = end) {
+        end = Math.min(start + ENCODED_UNITS, text.length);
+        // A pair of surrogates is one character in UTF-8.
+        if (isHighSurrogate(text.charCodeAt(end - 1)) && end < text.length) end++;
+        yield Buffer.from(text.slice(start, end), isUtf16 ? 'utf16le' : 'utf8');
+      }
+    },
+  };
+}
+
+const isHighSurrogate = (code: number): boolean => code >= 0xd800 && code < 0xdc00;
 
 /** @param places null for a message whose text is not kept. */
 export function encodeTextPlaces(places: readonly (TextPlace | null)[]): Buffer {

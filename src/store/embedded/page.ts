@@ -223,8 +223,12 @@ export function paddedOctets(octets: number): number {
   return Math.ceil(octets / step) * step;
 }
 
-/** Compressed off the loop; sealed when that is done, under whatever key `indexKey` gives then. */
+/**
+ * Compressed off the loop; sealed when that is done, under whatever key `indexKey` gives then.
+ * @throws RangeError when it is longer than what openColumn opens.
+ */
 export async function packColumn(clear: Buffer): Promise<Buffer> {
+  if (clear.length > PAGE_COLUMN_OCTETS) throw new RangeError('A column is too long to be opened.');
   return packed(clear, await compress(clear, { chunkSize: clear.length + KIB }));
 }
 

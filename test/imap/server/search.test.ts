@@ -22,6 +22,9 @@ const WORDS = [
   'ΑΣ',
   'x=y',
   '<b>',
+  // More marks than are put in order together.
+  `a${'\u0301\u0316'.repeat(40)}b`,
+  '\uff8a\uff9e',
 ];
 const CHARSETS = ['utf-8', 'iso-8859-1', 'koi8-r', 'utf-16le', 'us-ascii', 'x-unknown'] as const;
 
