@@ -104,6 +104,7 @@ export class Reporter {
           arrivedAt: receivedAt.getTime(),
           isUtf8,
           submitter: null,
+          isMadeHere: true,
           returns: null,
           envelopeId: null,
         },

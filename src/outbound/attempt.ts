@@ -146,8 +146,13 @@ export class Attempt {
     };
   }
 
-  /** One pass over the body, before the one that sends it. */
+  /**
+   * One pass over the body, before the one that sends it. Signed is what a user of ours submitted, whose From submission
+   * has checked, and what we made: a stranger's mail to a group may claim any From, and our signature would vouch for it.
+   */
   async #sign(message: ReportedMessage): Promise<Buffer> {
+    const { submitter, isMadeHere } = this.#attempted.envelope;
+    if (submitter === null && !isMadeHere) return Buffer.alloc(0);
     const domain = authorDomain(message.header);
     const signers = domain === null ? [] : await this.#parts.signers(this.#attempted.organization, domain);
     if (signers.length === 0) return Buffer.alloc(0);

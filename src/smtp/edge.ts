@@ -420,6 +420,7 @@ class Edge<P> implements SmtpListener {
       arrivedAt: receivedAt.getTime(),
       isUtf8: transaction.isUtf8,
       submitter: this.#policy.submitter?.(transaction) ?? null,
+      isMadeHere: false,
       ...transaction.dsn,
     };
     const { outcomes, failures } = await this.#deps.deliverer.deliver({
