@@ -405,12 +405,15 @@ export class OrganizationQueue {
   }
 
   async #surely(step: () => Promise<void>): Promise<void> {
-    for (;;) {
+    for (let isAgain = false; ; isAgain = true) {
       try {
-        return await step();
+        await step();
+        if (isAgain) this.#hasKeys();
+        return;
       } catch (error) {
         const isPassing =
-          error instanceof UnavailableError || (error instanceof RefusedError && error.code === 'key-denied');
+          error instanceof UnavailableError ||
+          (error instanceof RefusedError && (error.code === 'key-denied' || error.code === 'locked'));
         if (!isPassing || this.#isClosing) throw error;
         this.#hasNoKeys(error);
       }

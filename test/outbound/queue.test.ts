@@ -182,6 +182,25 @@ describe('the queue', function () {
       assert.equal(remote.accepted.length, 1);
     });
 
+    it('a lock while a server takes the message: it waits, and is not sent twice', async () => {
+      await open({ retryMs: [50] });
+      const remote = await fixture.remote('example.org', {
+        answer: (verb, line) => (verb === 'RCPT' && line.includes('later') ? later() : undefined),
+      });
+      remote.beforeEnd = () => fixture.smtp.accounts.lockOrganization('Demo', 'test', '');
+      await fixture.submit(['now@example.org', 'later@example.org']);
+      await fixture.until(([item]) => item?.waitsFor === 'locked');
+      remote.beforeEnd = null;
+      remote.answer = () => undefined;
+      await fixture.smtp.accounts.unlockOrganization('Demo', 'test');
+      await remote.received(2);
+      await fixture.empty();
+      assert.deepEqual(
+        remote.accepted.map(({ to }) => to),
+        [['<now@example.org>'], ['<later@example.org>']],
+      );
+    });
+
     it('a full disk: what is there goes out, so that there is room again', async () => {
       await open();
       const remote = await fixture.remote('example.org', {
