@@ -362,6 +362,33 @@ describe('the queue', function () {
       assert.equal((await fixture.smtp.inbox('alice')).length, 1);
     });
 
+    it('nothing over a session that was made with less security, other authorities or another password', async () => {
+      const host = { host: '127.0.0.2', user: null, passwordFile: null, caFile: null };
+      let smarthost: Smarthost | null = null;
+      await open({ smarthost: () => smarthost });
+      const remote = await fixture.remote('relay.test');
+      smarthost = { ...host, port: fixture.port, security: 'opportunistic' };
+      for (let n = 1; n <= 2; n++) {
+        await fixture.submit(['x@example.org']);
+        await remote.received(n);
+        await fixture.empty();
+      }
+      assert.equal(remote.connections, 1);
+      const variants: readonly Partial<Smarthost>[] = [
+        { security: 'starttls' },
+        { caFile: '/dev/null' },
+        { user: 'u', passwordFile: '/dev/null' },
+      ];
+      for (const [index, variant] of variants.entries()) {
+        smarthost = { ...host, port: fixture.port, security: 'opportunistic', ...variant };
+        await fixture.submit(['x@example.org']);
+        await fixture.until(() => remote.connections === 2 + index);
+      }
+      // Of the three only the authorities mean nothing to a server without TLS.
+      await remote.received(3);
+      await fixture.waiting(2);
+    });
+
     it('everything to a smarthost, all domains in one transaction, with a password and only over TLS that it can verify', async () => {
       let smarthost: Smarthost | null = null;
       let isRight = true;
