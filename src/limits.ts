@@ -298,7 +298,7 @@ export const SMTP_MESSAGE_OCTETS = 50 * MIB;
 export const SMTP_SWALLOW_OCTETS = 64 * MIB;
 /** RFC 5321 §4.5.3.1.8 asks for at least 100. */
 export const SMTP_RECIPIENTS = 1_000;
-/** Mailboxes that the recipients of one transaction stand for: a group of GROUP_MEMBERS, and one journal record. */
+/** Mailboxes, and people elsewhere, that recipients of one transaction stand for together: GROUP_MEMBERS, one journal record. */
 export const SMTP_MAILBOXES = 10_000;
 /** Addresses in the From field of a submitted message: people write together, but not a crowd. */
 export const FROM_AUTHORS = 20;
