@@ -207,7 +207,7 @@ function smtpParts(
   const limits = new SendingLimits(config.outbound.recipients);
   const submission = {
     ...deps,
-    countRecipient: limits.take.bind(limits),
+    countRecipients: limits.take.bind(limits),
     authenticate: async ({
       username,
       password,

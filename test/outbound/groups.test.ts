@@ -122,23 +122,30 @@ describe('a group with members elsewhere', function () {
 describe('a user who sends too much', function () {
   this.timeout(20_000);
 
-  it('is put off with 451 for recipients elsewhere, and not for those here', async () => {
+  it('is put off with 451 for recipients elsewhere, members of groups too, and not for those here', async () => {
     const fixture = await OutboundFixture.open();
     try {
       await fixture.remote('example.org');
+      fixture.smtp.directory.createGroup('wide@demo.test', [
+        'bob@demo.test',
+        'd@example.org',
+        'e@example.org',
+      ]);
       let count = 0;
       const submission = await startSubmission(
         { address: '127.0.0.1', port: 0, host: 'mx.demo.test', tls: CERTIFICATE },
         {
           ...fixture.smtp.deps,
-          countRecipient: () => {
-            if (++count > 2) throw new UnavailableError('busy', 'You have sent to many recipients of late');
+          countRecipients: (_, __, recipients) => {
+            if (count + recipients > 3) throw new UnavailableError('busy', 'You have sent to many of late');
+            count += recipients;
           },
         },
       );
       const client = await fixture.smtp.signIn(submission);
       await client.talk(`C: MAIL FROM:<alice@demo.test>\nS: 250
-        C: RCPT TO:<a@example.org>\nS: 250\nC: RCPT TO:<b@example.org>\nS: 250
+        C: RCPT TO:<a@example.org>\nS: 250\nC: RCPT TO:<wide@demo.test>\nS: 250
+        C: RCPT TO:<wide+again@demo.test>\nS: 451 4.3.2
         C: RCPT TO:<c@example.org>\nS: 451 4.3.2\nC: RCPT TO:<bob@demo.test>\nS: 250\nC: DATA\nS: 354`);
       await client.send(`${message('x')}.\r\n`);
       assert.match(await client.reply(), /^250/);
