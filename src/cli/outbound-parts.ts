@@ -37,6 +37,7 @@ export function openOutbound(
     servers: outbound.dnsServers,
     timeoutMs: outbound.dnsTimeoutSeconds * 1000,
   });
+  const queueLog = log.child({ part: 'queue' });
   const queueHandle = queueHandles(config, { directory, keyring });
   const known = new Set(directory.organizations().flatMap(({ id, name }) => [id as string, name]));
   for (const [entry, { organization }] of outbound.organizations.entries()) {
@@ -60,6 +61,7 @@ export function openOutbound(
       hostname,
       total: outbound.maxConnections,
       perDestination: outbound.maxConnectionsPerDomain,
+      log: queueLog,
     }),
     reporter: new Reporter({
       deliverer: new Deliverer({ store, spoolDirectory: spool }),
@@ -76,7 +78,7 @@ export function openOutbound(
       expiryMs: outbound.expirySeconds * 1000,
       delayReportMs: outbound.delayReportSeconds * 1000,
     },
-    log: log.child({ part: 'queue' }),
+    log: queueLog,
   });
 }
 

@@ -70,6 +70,9 @@ interface Group {
   readonly recipients: readonly number[];
 }
 
+/** Nothing comes of it: the attempt ends once all its questions have. */
+const CLOSING: Route = { kind: 'none', reply: ownReply('4.3.2', 'The server is shutting down') };
+
 export class Attempt {
   readonly #parts: AttemptParts;
   readonly #attempted: AttemptedMessage;
@@ -87,6 +90,7 @@ export class Attempt {
   /** @throws what opening the message throws, with all that was accepted elsewhere noted. */
   async run(): Promise<AttemptResult> {
     const groups = await this.#groups();
+    if (this.#attempted.isClosing()) return { nextAt: this.#parts.now(), destinations: [], isPutOff: false };
     const destinations = groups.flatMap(({ route }) => (route.kind === 'hops' ? [route.key] : []));
     const [only, ...others] = destinations;
     if (only !== undefined && others.length === 0 && this.#parts.connections.isFull(only)) {
@@ -118,7 +122,9 @@ export class Attempt {
     const { organization } = this.#attempted;
     const routes = await Promise.all(
       [...byDomain].map(async ([domain, recipients]) => {
-        const route = await questions.pass(() => this.#parts.router.route(organization, domain));
+        const route = await questions.pass(async () =>
+          this.#attempted.isClosing() ? CLOSING : this.#parts.router.route(organization, domain),
+        );
         return { route, recipients };
       }),
     );

@@ -2,6 +2,7 @@
  * Sessions with other servers: so many at once, in all and to each destination; one that is done with a message takes the
  * next for the same destination. A destination that could not be reached is left alone for a while.
  */
+import { setMaxListeners } from 'node:events';
 import { Gate } from '../delivery/gate.ts';
 import {
   OUTBOUND_DESTINATIONS,
@@ -10,7 +11,7 @@ import {
   OUTBOUND_MESSAGES_PER_CONNECTION,
   OUTBOUND_UNREACHABLE_MS,
 } from '../limits.ts';
-import { SessionError, SmtpClient } from './client.ts';
+import { endedHere, FileError, SessionError, SmtpClient } from './client.ts';
 import type { RemoteReply } from './reply.ts';
 import type { Hop, Route } from './route.ts';
 
@@ -20,6 +21,7 @@ export interface ConnectionOptions {
   /** Sessions at once. */
   readonly total: number;
   readonly perDestination: number;
+  readonly log: { warn(fields: object, message: string): void };
 }
 
 type Hops = Extract<Route, { kind: 'hops' }>;
@@ -41,13 +43,17 @@ export class Connections {
   readonly #options: ConnectionOptions;
   readonly #all: Gate;
   readonly #destinations = new Map<string, Destination>();
-  readonly #busy = new Set<SmtpClient>();
+  readonly #aborted = new AbortController();
+  /** Files that could not be read, so that each is said once. */
+  readonly #unreadable = new Set<string>();
   #idle = 0;
   #isClosing = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#all = new Gate(options.total);
+    // One for each session.
+    setMaxListeners(0, this.#aborted.signal);
   }
 
   /**
@@ -81,7 +87,7 @@ export class Connections {
     }
   }
 
-  /** Ends idle sessions; those at work go on. */
+  /** Ends idle sessions; those at work go on, and none is begun any more: who waits for one gets a SessionError. */
   close(): void {
     this.#isClosing = true;
     for (const destination of this.#destinations.values()) {
@@ -93,9 +99,10 @@ export class Connections {
     this.#idle = 0;
   }
 
-  /** Ends sessions that are at work too. */
+  /** Ends sessions that are at work too, and connections that are being made. */
   abort(): void {
-    for (const client of this.#busy) client.destroy();
+    this.#isClosing = true;
+    this.#aborted.abort();
   }
 
   async #use<T>(
@@ -103,6 +110,7 @@ export class Connections {
     hops: readonly Hop[],
     work: (client: SmtpClient) => Promise<T>,
   ): Promise<T> {
+    if (this.#isClosing) throw endedHere();
     const waiting = this.#takeIdle(destination);
     if (waiting !== null) {
       try {
@@ -118,20 +126,37 @@ export class Connections {
     let last: SessionError | null = null;
     let isReached = false;
     for (const hop of hops) {
+      if (this.#isClosing) throw last ?? endedHere();
       try {
-        const client = await SmtpClient.connect(hop, this.#options);
+        const client = await this.#connect(hop);
         isReached = true;
         return await this.#work(destination, client, work);
       } catch (error) {
         if (!(error instanceof SessionError)) throw error;
         last = error;
       }
-      if (this.#isClosing) break;
     }
-    if (!isReached) {
+    // A file that is put right is of use at once.
+    if (!isReached && !(last instanceof FileError)) {
       destination.unreachable = { until: Date.now() + OUTBOUND_UNREACHABLE_MS, reply: last!.reply };
     }
     throw last;
+  }
+
+  async #connect(hop: Hop): Promise<SmtpClient> {
+    const { hostname, log } = this.#options;
+    try {
+      const client = await SmtpClient.connect(hop, { hostname, signal: this.#aborted.signal });
+      for (const path of [hop.caFile, hop.credentials?.passwordFile])
+        if (path != null) this.#unreadable.delete(path);
+      return client;
+    } catch (error) {
+      if (error instanceof FileError && !this.#unreadable.has(error.path)) {
+        this.#unreadable.add(error.path);
+        log.warn({ file: error.path, code: error.code }, 'a file for a smarthost cannot be read');
+      }
+      throw error;
+    }
   }
 
   async #work<T>(
@@ -139,11 +164,9 @@ export class Connections {
     client: SmtpClient,
     work: (client: SmtpClient) => Promise<T>,
   ): Promise<T> {
-    this.#busy.add(client);
     try {
       return await work(client);
     } finally {
-      this.#busy.delete(client);
       this.#release(destination, client);
     }
   }

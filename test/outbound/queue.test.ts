@@ -128,6 +128,33 @@ describe('the queue', function () {
       await fixture.empty();
     });
 
+    it('a stop while servers do not greet, and messages wait for sessions to them: it does not wait for those', async () => {
+      await open({ perDestination: 1 });
+      const answer = (verb: string) => (verb === 'greeting' ? ('hang' as const) : undefined);
+      const silent = [
+        await fixture.remote('one.test', { answer }),
+        await fixture.remote('two.test', { answer }),
+      ];
+      fixture.dns.entries['example.org'] = {
+        MX: [
+          [10, 'mx1.one.test'],
+          [20, 'mx2.two.test'],
+        ],
+      };
+      for (let n = 0; n < 3; n++) await fixture.submit(['x@example.org', 'y@one.test']);
+      await fixture.until(() => silent[0]!.connections === 2);
+      await fixture.outbound.close(50);
+      assert.deepEqual(
+        silent.map(({ connections }) => connections),
+        [2, 0],
+      );
+      for (const remote of silent) remote.answer = () => undefined;
+      fixture.outbound = fixture.newOutbound();
+      await fixture.outbound.start();
+      await silent[0]!.received(6);
+      await fixture.empty();
+    });
+
     it('a key service that is away: mail is taken, local mail is delivered, and the queue says why it waits', async () => {
       await open();
       const remote = await fixture.remote('example.org');
@@ -388,6 +415,44 @@ describe('the queue', function () {
       await remote.received(3);
       await fixture.waiting(2);
     });
+
+    for (const missing of ['passwordFile', 'caFile'] as const)
+      it(`nothing to a smarthost whose ${missing} cannot be read: mail waits, the log has it once, and the sender hears of it`, async () => {
+        const [passwordFile, nowhere] = ['/dev/null', '/nowhere/at/all'];
+        const smarthost: Smarthost = {
+          ...{
+            host: '127.0.0.2',
+            port: 0,
+            security: 'opportunistic',
+            user: 'us',
+            passwordFile,
+            caFile: null,
+          },
+          [missing]: nowhere,
+        };
+        await open({
+          smarthost: () => ({ ...smarthost, port: fixture.port }),
+          ...{ retryMs: [50], expiryMs: 400, delayReportMs: 100_000 },
+        });
+        const remote = await fixture.remote('relay.test', { extensions: ['AUTH PLAIN'] });
+        await fixture.submit(['x@example.org']);
+        await fixture.until(async ([item]) => {
+          if (item === undefined) assert.fail('it did not wait');
+          const { note } = await fixture.outbound.detail(item.id, 'test');
+          return note.recipients[0]!.reply?.status === '4.3.5';
+        });
+        const [report] = await fixture.inbox('alice', 1);
+        assert.match(report!, /\r\nAction: failed\r\nStatus: 4\.4\.7\r\n/);
+        const said = fixture.smtp.logged.filter(({ text }) => text.includes('cannot be read'));
+        assert.deepEqual(
+          said.map(({ fields }) => fields),
+          [{ file: nowhere, code: 'ENOENT' }],
+        );
+        assert.deepEqual(
+          remote.commands.filter((line) => /^(AUTH|MAIL)/.test(line)),
+          [],
+        );
+      });
 
     it('everything to a smarthost, all domains in one transaction, with a password and only over TLS that it can verify', async () => {
       let smarthost: Smarthost | null = null;

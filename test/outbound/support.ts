@@ -57,8 +57,9 @@ export class OutboundFixture {
     const reporter = new Reporter({ ...deps, host: 'mx.demo.test' });
     this.smtp.reporter = reporter;
     const resolver = new MailResolver({ servers: [this.dns.address], timeoutMs: 300 });
-    const log = (level: string) => (fields: object, text: string) =>
+    const at = (level: string) => (fields: object, text: string) =>
       void this.smtp.logged.push({ level, fields, text });
+    const log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
     return new Outbound({
       store: store.store,
       keyring,
@@ -78,10 +79,11 @@ export class OutboundFixture {
         hostname: 'mx.demo.test',
         total: options.total ?? 20,
         perDestination: options.perDestination ?? 5,
+        log,
       }),
       reporter,
       schedule: { retryMs: [60_000], expiryMs: 5 * 86_400_000, delayReportMs: 4 * 3_600_000, ...options },
-      log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
+      log,
     });
   }
 
