@@ -76,6 +76,8 @@ interface Internals {
   _sendCommand(line: string, logged?: string): void;
   _supportedExtensions: readonly string[];
   _envelope: { accepted?: string[]; rejectedErrors?: RecipientError[] } | false;
+  /** From the server's 354 until the last dot is written. */
+  readonly _currentDataStream: object | false;
 }
 
 interface SmtpError extends Error {
@@ -241,6 +243,8 @@ export class SmtpClient {
 
   async #exchange(transaction: Transaction): Promise<ReadonlyMap<string, RecipientOutcome>> {
     const { reversePath, recipients, sizeOctets } = transaction;
+    // Of the transaction before: nodemailer keeps it, and what it refuses itself comes before there is a new one.
+    this.#connection.insides._envelope = false;
     let ownFailure: unknown = null;
     let hasEnded = false;
     const watched = async function* (): AsyncGenerator<Buffer> {
@@ -265,7 +269,13 @@ export class SmtpClient {
           (error, info) => done(error, info?.response ?? ''),
         ),
       );
-      return this.#outcomes(to, parseReply(response, this.#host));
+      if (!this.#isInData) return this.#outcomes(to, parseReply(response, this.#host));
+      // A yes to what the server has not read is none to the message.
+      this.destroy();
+      return this.#outcomes(
+        to,
+        ownReply('4.5.0', 'The server answered in the middle of the message', this.#host),
+      );
     } catch (error) {
       // Without its last dot: the server must not take the part that it has for the message.
       if (ownFailure !== null) {
@@ -289,12 +299,21 @@ export class SmtpClient {
         // RFC 5321 §4.2.1: the server ends the session, whatever it was asked.
         throw new SessionError(parseReply(response, this.#host));
       }
-      await this.#reset();
-      return this.#outcomes(to, parseReply(response, this.#host));
+      const outcomes = this.#outcomes(to, parseReply(response, this.#host));
+      // In the middle of the message a command would be text of it.
+      if (this.#isInData) this.destroy();
+      // Forgets who was refused.
+      else await this.#reset();
+      return outcomes;
     } finally {
       message.destroy();
       this.#connection.mailParameters = '';
     }
+  }
+
+  get #isInData(): boolean {
+    const { _currentDataStream: stream } = this.#connection.insides;
+    return typeof stream === 'object';
   }
 
   /** @param rest What was said of those that were not refused one by one. */
