@@ -383,7 +383,7 @@ export const OUTBOUND_EXPIRY_MS = 5 * 24 * 3_600_000;
 export const OUTBOUND_DELAY_REPORT_MS = 4 * 3_600_000;
 /** Keys that could not be opened are asked for again after this long. */
 export const OUTBOUND_KEY_RETRY_MS = 30_000;
-/** What could not be written down, or reported, is tried again after this long. */
+/** What could not be written down is tried again after this long. */
 export const OUTBOUND_REPAIR_MS = 5_000;
 /** An administrator's command waits so long for a message that is being sent. */
 export const OUTBOUND_SETTLE_MS = 5_000;

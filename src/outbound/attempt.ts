@@ -10,12 +10,7 @@ import { canonicalDomain } from '../directory/address.ts';
 import { RefusedError } from '../errors.ts';
 import type { MailboxId, MessageId, OrganizationId } from '../ids.ts';
 import type { DkimSigner } from '../keys/dkim-keys.ts';
-import {
-  DNS_QUESTIONS_AT_ONCE,
-  OUTBOUND_BUSY_MS,
-  OUTBOUND_REPAIR_MS,
-  SMTP_OUT_RECIPIENTS,
-} from '../limits.ts';
+import { DNS_QUESTIONS_AT_ONCE, OUTBOUND_BUSY_MS, SMTP_OUT_RECIPIENTS } from '../limits.ts';
 import { authorsOf } from '../message/from-field.ts';
 import { fieldValues } from '../message/header.ts';
 import type { StoredMessage } from '../store/types.ts';
@@ -307,9 +302,9 @@ export class Attempt {
     const { attempts } = this.#note;
     const now = this.#parts.now();
     const at = { arrivedAt: envelope.arrivedAt, attempts, now };
-    const nextAt = isAllReported
-      ? nextAttempt(this.#parts.schedule, at, Math.random())
-      : now + OUTBOUND_REPAIR_MS;
+    // For a report too that could not be delivered: servers are not asked sooner for it, and whose box stays closed to us
+    // costs an attempt every few hours.
+    const nextAt = nextAttempt(this.#parts.schedule, at, Math.random());
     this.#note = { ...this.#note, nextAt };
     await this.#attempted.write(this.#note);
     return nextAt;

@@ -71,6 +71,36 @@ describe('the queue', function () {
       assert.equal((await fixture.smtp.inbox('alice')).length, 1);
     });
 
+    it('no sooner because a report cannot be delivered: servers are left alone, and the report comes later', async () => {
+      await open({ retryMs: [60_000] });
+      const remote = await fixture.remote('example.org', {
+        answer: (verb) => (verb === 'RCPT' ? later() : undefined),
+      });
+      const com = await fixture.remote('example.com');
+      fixture.smtp.directory.createGroup('wide@demo.test', ['never@example.org', 'later@example.org']);
+      const client = await fixture.smtp.connect(await fixture.smtp.mx());
+      await client.talk('S: 220\nC: EHLO h\nS: 250\nC: MAIL FROM:<stranger@example.com>\nS: 250');
+      await client.talk('C: RCPT TO:<wide@demo.test>\nS: 250\nC: DATA\nS: 354\nC: A: 1\nC: .\nS: 250');
+      await fixture.waiting();
+      const id = await onlyId();
+      // The report to the stranger has no room.
+      fixture.smtp.queueOctets = 10;
+      remote.answer = (verb, line) =>
+        verb !== 'RCPT' ? undefined : line.includes('never') ? '550 5.1.1 no' : later();
+      await fixture.outbound.retry(id);
+      await fixture.until(() =>
+        fixture.smtp.logged.some(({ text }) => text.startsWith('a report could not')),
+      );
+      await fixture.until(([item]) => item!.state === 'due' && item!.nextAt.getTime() > Date.now() + 30_000);
+      fixture.smtp.queueOctets = null;
+      remote.answer = () => undefined;
+      await fixture.outbound.retry(id);
+      const [report] = await com.received(1);
+      assert.match(report!.data, /\r\nAction: failed\r\nStatus: 5\.1\.1\r\n/);
+      assert.deepEqual((await remote.received(1))[0]!.to, ['<later@example.org>']);
+      await fixture.empty();
+    });
+
     it('not at a destination that could not be reached a moment ago: its other mail is put off', async () => {
       await open();
       fixture.dns.entries['example.org'] = { MX: [[10, 'mx.example.org']] };
