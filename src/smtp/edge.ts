@@ -229,9 +229,12 @@ class Edge<P> implements SmtpListener {
     await Promise.race([closed, setTimeout(LAST_WORD_MS, undefined, { ref: false })]);
   }
 
-  /** RFC 2033 says nothing of DSN, and the MTA in front of LMTP reports itself. */
+  /**
+   * For users. A stranger could have notifications, with a header of his making or a whole message, sent to any address
+   * that he names as the sender; the MTA before us reports itself then (RFC 3461 §5.2.2), as that before LMTP does.
+   */
   get #hasDsn(): boolean {
-    return this.#deps.reporter !== undefined && this.#policy.name !== 'lmtp';
+    return this.#deps.reporter !== undefined && this.#policy.name === 'submission';
   }
 
   get #log(): SmtpLog {

@@ -1,6 +1,6 @@
 /** What the tests of outgoing mail share: queues on a real store, real keys and a real directory; a DNS server; remote servers. */
 import assert from 'node:assert/strict';
-import { Reporter } from '../../src/delivery/reporter.ts';
+import { Reporter, type ReporterDeps } from '../../src/delivery/reporter.ts';
 import { Connections } from '../../src/outbound/connections.ts';
 import type { QueuedItem } from '../../src/outbound/outbound.ts';
 import { Outbound } from '../../src/outbound/outbound.ts';
@@ -14,7 +14,10 @@ import { DnsServer } from '../support/dns-server.ts';
 import { freePort } from '../support/free-ports.ts';
 import { type RemoteOptions, RemoteServer } from '../support/remote-server.ts';
 
-export interface OutboundOptions extends Partial<Schedule>, Partial<Omit<RouterOptions, 'resolver'>> {
+export interface OutboundOptions
+  extends Partial<Schedule>,
+    Partial<Omit<RouterOptions, 'resolver'>>,
+    Pick<ReporterDeps, 'countReport'> {
   readonly total?: number;
   readonly perDestination?: number;
 }
@@ -54,7 +57,9 @@ export class OutboundFixture {
   newOutbound(options: OutboundOptions = {}): Outbound {
     const { store, directory, deps } = this.smtp;
     const { keyring } = store;
-    const reporter = new Reporter({ ...deps, host: 'mx.demo.test' });
+    const { countReport } = options;
+    const counting = countReport === undefined ? {} : { countReport };
+    const reporter = new Reporter({ ...deps, ...counting, host: 'mx.demo.test' });
     this.smtp.reporter = reporter;
     const resolver = new MailResolver({ servers: [this.dns.address], timeoutMs: 300 });
     const at = (level: string) => (fields: object, text: string) =>
