@@ -364,6 +364,8 @@ export const OUTBOUND_BUSY_MS = 60_000;
 export const DNS_QUESTIONS_AT_ONCE = 20;
 /** Messages opened and worked on at once; each holds its envelope. */
 export const OUTBOUND_MESSAGES = 200;
+/** The part of all sessions, and of all messages worked on, that one organization may have: others go on while its wait. */
+export const OUTBOUND_SHARE = 0.5;
 /** Messages that are begun with in one turn of the event loop: half a millisecond each. */
 export const OUTBOUND_STARTS = 16;
 /** From one attempt to the next: short first, for greylisting, then as RFC 5321 §4.5.4.1 has it. */

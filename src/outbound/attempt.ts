@@ -178,7 +178,7 @@ export class Attempt {
     if (route.kind === 'none') return this.#record(all(outcomeOf(route.reply)));
     if (this.#attempted.isClosing()) return;
     try {
-      await this.#parts.connections.use(route, async (client) => {
+      await this.#parts.connections.use(this.#attempted.organization, route, async (client) => {
         const outcomes = await client.send(this.#transaction(recipients, message));
         const byIndex = recipients.map((index): [number, RecipientOutcome] => [
           index,

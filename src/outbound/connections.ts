@@ -1,14 +1,16 @@
 /**
- * Sessions with other servers: so many at once, in all and to each destination; one that is done with a message takes the
+ * Sessions with other servers: so many at once, in all, of each organization and to each destination; one that is done with a message takes the
  * next for the same destination. A destination that could not be reached is left alone for a while.
  */
 import { setMaxListeners } from 'node:events';
 import { Gate } from '../delivery/gate.ts';
+import type { OrganizationId } from '../ids.ts';
 import {
   OUTBOUND_DESTINATIONS,
   OUTBOUND_IDLE_CONNECTIONS,
   OUTBOUND_IDLE_MS,
   OUTBOUND_MESSAGES_PER_CONNECTION,
+  OUTBOUND_SHARE,
   OUTBOUND_UNREACHABLE_MS,
 } from '../limits.ts';
 import { endedHere, FileError, SessionError, SmtpClient } from './client.ts';
@@ -34,6 +36,12 @@ interface Destination {
   unreachable: { readonly until: number; readonly reply: RemoteReply } | null;
 }
 
+/** That has mail on its way. */
+interface Organization {
+  readonly gate: Gate;
+  users: number;
+}
+
 interface IdleClient {
   readonly client: SmtpClient;
   readonly timer: NodeJS.Timeout;
@@ -42,6 +50,7 @@ interface IdleClient {
 export class Connections {
   readonly #options: ConnectionOptions;
   readonly #all: Gate;
+  readonly #organizations = new Map<OrganizationId, Organization>();
   readonly #destinations = new Map<string, Destination>();
   readonly #aborted = new AbortController();
   /** Files that could not be read, so that each is said once. */
@@ -61,16 +70,33 @@ export class Connections {
    * SessionErrors. What `work` resolves to is durable then, so that the session may go on to the next message.
    * @throws SessionError of the last hop; what else `work` throws.
    */
-  async use<T>(route: Hops, work: (client: SmtpClient) => Promise<T>): Promise<T> {
-    const destination = this.#destination(route.key);
-    destination.users++;
+  use<T>(organization: OrganizationId, route: Hops, work: (client: SmtpClient) => Promise<T>): Promise<T> {
+    // First: what waits for its organization's other sessions to end takes no place at a destination that others need.
+    return this.#inShare(organization, async () => {
+      const destination = this.#destination(route.key);
+      destination.users++;
+      try {
+        return await destination.gate.pass(() =>
+          this.#all.pass(() => this.#use(destination, route.hops, work)),
+        );
+      } finally {
+        destination.users--;
+        this.#forget(route.key, destination);
+      }
+    });
+  }
+
+  async #inShare<T>(id: OrganizationId, work: () => Promise<T>): Promise<T> {
+    let organization = this.#organizations.get(id);
+    if (organization === undefined) {
+      organization = { gate: new Gate(Math.ceil(this.#options.total * OUTBOUND_SHARE)), users: 0 };
+      this.#organizations.set(id, organization);
+    }
+    organization.users++;
     try {
-      return await destination.gate.pass(() =>
-        this.#all.pass(() => this.#use(destination, route.hops, work)),
-      );
+      return await organization.gate.pass(work);
     } finally {
-      destination.users--;
-      this.#forget(route.key, destination);
+      if (--organization.users === 0) this.#organizations.delete(id);
     }
   }
 

@@ -13,8 +13,10 @@ import type { MessageId, OrganizationId } from '../ids.ts';
 import {
   OUTBOUND_KEY_RETRY_MS,
   OUTBOUND_LEASE_MS,
+  OUTBOUND_MESSAGES,
   OUTBOUND_REPAIR_MS,
   OUTBOUND_SETTLE_MS,
+  OUTBOUND_SHARE,
 } from '../limits.ts';
 import type { OwnerHandle } from '../store/handles.ts';
 import type { MailStore, OpenQueued, QueuedMessage, QueueMailbox } from '../store/types.ts';
@@ -111,14 +113,15 @@ export class OrganizationQueue {
     return this.#items.has(id);
   }
 
-  /** When there is something to do. */
+  /** When there is something to do; infinity while its share is at work, since whoever ends wakes. */
   get nextAt(): number {
+    if (this.#isAtShare) return Number.POSITIVE_INFINITY;
     return Math.max(this.#due.nextAt, this.#pausedUntil);
   }
 
   /** Begins with the message that is due for the longest. @returns whether there was one. */
   startNext(): boolean {
-    if (this.#isClosing || this.#pausedUntil > this.#parts.now()) return false;
+    if (this.#isClosing || this.#isAtShare || this.#pausedUntil > this.#parts.now()) return false;
     for (;;) {
       const next = this.#due.take(this.#parts.now());
       if (next === undefined) return false;
@@ -133,6 +136,10 @@ export class OrganizationQueue {
       this.#work.set(item, work);
       return true;
     }
+  }
+
+  get #isAtShare(): boolean {
+    return this.#work.size >= OUTBOUND_MESSAGES * OUTBOUND_SHARE;
   }
 
   /** How many messages are being worked on. */

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { afterEach, describe, it } from 'mocha';
 import { RefusedError, UnavailableError } from '../../src/errors.ts';
 import type { MessageId } from '../../src/ids.ts';
+import { OUTBOUND_MESSAGES } from '../../src/limits.ts';
 import type { Smarthost } from '../../src/outbound/route.ts';
 import { startSubmission } from '../../src/smtp/submission.ts';
-import { CERTIFICATE } from '../smtp/support.ts';
+import { CERTIFICATE, PASSWORD } from '../smtp/support.ts';
 import { ca } from '../support/certificate.ts';
 import { message, OutboundFixture, type OutboundOptions } from './support.ts';
 
@@ -391,6 +392,32 @@ describe('the queue', function () {
       assert.equal(slow.connections, 2);
       await fixture.outbound.close(0);
       fixture.outbound = fixture.newOutbound();
+    });
+
+    it('of one organization: its mail to servers that hang, however much, leaves room for another', async () => {
+      await open({ total: 4, perDestination: 1 });
+      const { accounts, directory } = fixture.smtp;
+      const { id } = await accounts.createOrganization('Other', null, 'test');
+      directory.createDomain(id, 'other.test');
+      await accounts.createUsers([{ address: 'carol@other.test', password: PASSWORD }], 'test');
+      const slow = await fixture.remote('slow.test', {
+        answer: (verb) => (verb === 'MAIL' ? 'hang' : undefined),
+      });
+      const quick = await fixture.remote('quick.test');
+      const alice = await fixture.signIn();
+      for (let n = 0; n <= OUTBOUND_MESSAGES; n++) {
+        fixture.dns.entries[`slow${n}.test`] = { MX: [[10, 'mx1.slow.test']] };
+        await alice.talk(`C: MAIL FROM:<alice@demo.test>\nS: 250\nC: RCPT TO:<x@slow${n}.test>\nS: 250
+          C: DATA\nS: 354\nC: From: alice@demo.test\nC: .\nS: 250`);
+      }
+      await fixture.until(
+        (items) => slow.connections === 2 && items.filter(({ state }) => state === 'working').length === 100,
+      );
+      const carol = await fixture.smtp.signIn(fixture.submission, 'carol@other.test');
+      await carol.talk(`C: MAIL FROM:<carol@other.test>\nS: 250\nC: RCPT TO:<x@quick.test>\nS: 250
+        C: DATA\nS: 354\nC: From: carol@other.test\nC: .\nS: 250`);
+      await quick.received(1);
+      assert.equal(slow.connections, 2);
     });
 
     it('and sends all that waits for a busy domain as its sessions become free', async () => {
