@@ -88,7 +88,9 @@ export class Attempt {
     if (this.#attempted.isClosing()) return { nextAt: this.#parts.now(), destinations: [], isPutOff: false };
     const destinations = groups.flatMap(({ route }) => (route.kind === 'hops' ? [route.key] : []));
     const [only, ...others] = destinations;
-    if (only !== undefined && others.length === 0 && this.#parts.connections.isFull(only)) {
+    const isFull = only !== undefined && others.length === 0 && this.#parts.connections.isFull(only);
+    // One that expires waits for its last session in the row: put off, it would never come to its end.
+    if (isFull && !this.#isExpired()) {
       return { nextAt: this.#parts.now() + OUTBOUND_BUSY_MS, destinations: [only], isPutOff: true };
     }
     const message = await this.#sendable();
@@ -246,9 +248,13 @@ export class Attempt {
     return notify === null ? event !== 'SUCCESS' : notify.includes(event);
   }
 
+  #isExpired(): boolean {
+    const { arrivedAt } = this.#attempted.envelope;
+    return isExpired(this.#parts.schedule, { arrivedAt, now: this.#parts.now() });
+  }
+
   async #expire(): Promise<void> {
-    const { envelope } = this.#attempted;
-    if (!isExpired(this.#parts.schedule, { arrivedAt: envelope.arrivedAt, now: this.#parts.now() })) return;
+    if (!this.#isExpired()) return;
     const expired = new Map<number, RecipientOutcome>();
     for (const [index, { state, reply }] of this.#note.recipients.entries()) {
       if (state !== 'waiting') continue;

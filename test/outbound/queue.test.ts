@@ -323,6 +323,27 @@ describe('the queue', function () {
       await fixture.empty();
     });
 
+    it('lets go of the keys with which it was shown, though nothing is sent', async () => {
+      await open();
+      const { keyring, directory } = { ...fixture.smtp.store, directory: fixture.smtp.directory };
+      const queue = directory.queueMailbox(
+        directory.organizations().find(({ name }) => name === 'Demo')!.id,
+      )!;
+      await fixture.remote('example.org', { answer: (verb) => (verb === 'RCPT' ? later() : undefined) });
+      await fixture.submit(['x@example.org']);
+      await fixture.waiting();
+      const locked: string[] = [];
+      const endLease = keyring.endLease.bind(keyring);
+      keyring.endLease = (mailbox) => {
+        locked.push(mailbox);
+        endLease(mailbox);
+      };
+      await fixture.until(() => locked.includes(queue));
+      locked.length = 0;
+      await fixture.outbound.detail(await onlyId(), 'administrator');
+      await fixture.until(() => locked.includes(queue));
+    });
+
     it('shows whom a message is for and what was said, and to nobody without the keys', async () => {
       await open();
       await fixture.remote('example.org', { answer: (verb) => (verb === 'RCPT' ? later() : undefined) });
@@ -418,6 +439,28 @@ describe('the queue', function () {
         C: DATA\nS: 354\nC: From: carol@other.test\nC: .\nS: 250`);
       await quick.received(1);
       assert.equal(slow.connections, 2);
+    });
+
+    it('and what expires takes its turn at a busy domain, where it would be put off again and again', async () => {
+      await open({ perDestination: 1, expiryMs: 300, delayReportMs: 100_000 });
+      const remote = await fixture.remote('example.org', {
+        answer: (verb) => (verb === 'MAIL' ? 'hang' : undefined),
+      });
+      await fixture.submit(['x@example.org']);
+      await fixture.until(() => remote.commands.some((line) => line.startsWith('MAIL')));
+      await fixture.submit(['x@example.org']);
+      await fixture.until((items) =>
+        items.some(({ state, nextAt }) => state === 'due' && +nextAt > Date.now()),
+      );
+      const second = (await fixture.items()).find(({ state }) => state === 'due')!;
+      await fixture.until(() => Date.now() > second.arrivedAt.getTime() + 300);
+      await fixture.outbound.retry(second.id);
+      await fixture.until((items) => items.length === 2 && items.every(({ state }) => state === 'working'));
+      await remote.stop();
+      remote.stop = async () => undefined;
+      await fixture.empty();
+      const reports = await fixture.smtp.inbox('alice');
+      assert.equal(reports.length, 2);
     });
 
     it('and sends all that waits for a busy domain as its sessions become free', async () => {
