@@ -313,7 +313,7 @@ export const SMTP_MESSAGE_OCTETS = 50 * MIB;
 export const SMTP_SWALLOW_OCTETS = 64 * MIB;
 /** RFC 5321 §4.5.3.1.8 asks for at least 100. */
 export const SMTP_RECIPIENTS = 1_000;
-/** Mailboxes that the recipients of one transaction stand for: a group of GROUP_MEMBERS, and one journal record. */
+/** Mailboxes, and people elsewhere, that recipients of one transaction stand for together: GROUP_MEMBERS, one journal record. */
 export const SMTP_MAILBOXES = 10_000;
 /** Addresses in the From field of a submitted message: people write together, but not a crowd. */
 export const FROM_AUTHORS = 20;
@@ -379,6 +379,8 @@ export const OUTBOUND_BUSY_MS = 60_000;
 export const DNS_QUESTIONS_AT_ONCE = 20;
 /** Messages opened and worked on at once; each holds its envelope. */
 export const OUTBOUND_MESSAGES = 200;
+/** The part of all sessions, and of all messages worked on, that one organization may have: others go on while its wait. */
+export const OUTBOUND_SHARE = 0.5;
 /** Messages that are begun with in one turn of the event loop: half a millisecond each. */
 export const OUTBOUND_STARTS = 16;
 /** From one attempt to the next: short first, for greylisting, then as RFC 5321 §4.5.4.1 has it. */
@@ -398,7 +400,7 @@ export const OUTBOUND_EXPIRY_MS = 5 * 24 * 3_600_000;
 export const OUTBOUND_DELAY_REPORT_MS = 4 * 3_600_000;
 /** Keys that could not be opened are asked for again after this long. */
 export const OUTBOUND_KEY_RETRY_MS = 30_000;
-/** What could not be written down, or reported, is tried again after this long. */
+/** What could not be written down is tried again after this long. */
 export const OUTBOUND_REPAIR_MS = 5_000;
 /** An administrator's command waits so long for a message that is being sent. */
 export const OUTBOUND_SETTLE_MS = 5_000;

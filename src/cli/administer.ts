@@ -304,8 +304,14 @@ const OPERATIONS = {
     };
     return [detail];
   }),
+  // By their ids only is it said of messages that may have gone out already.
   'queue retry': operation(queued, (_, { ids }, { outbound }) =>
-    each(outbound, ids, (id) => outbound.retry(id)),
+    each(
+      outbound,
+      ids,
+      (id) => outbound.retry(id),
+      ({ isRecovered }) => !isRecovered,
+    ),
   ),
   'queue hold': operation(queued, (_, { ids }, { outbound }) =>
     each(outbound, ids, (id) => outbound.hold(id)),
@@ -349,10 +355,10 @@ const queueFields = ({ id, state, sizeOctets, arrivedAt, nextAt }: ItemSummary) 
 });
 
 /** All messages there are; opens queues that are not open yet. */
-async function listed(outbound: Outbound): Promise<MessageId[]> {
-  const ids: MessageId[] = [];
-  for await (const { id } of outbound.items(null)) ids.push(id);
-  return ids;
+async function listed(outbound: Outbound): Promise<ItemSummary[]> {
+  const items: ItemSummary[] = [];
+  for await (const item of outbound.items(null)) items.push(item);
+  return items;
 }
 
 /** With `all`, those that leave meanwhile, or are being sent, are passed over. */
@@ -360,10 +366,11 @@ async function each(
   outbound: Outbound,
   ids: readonly string[],
   work: (id: MessageId) => Promise<void>,
+  isOfAll: (item: ItemSummary) => boolean = () => true,
 ): Promise<readonly AdminRecord[]> {
-  const known = await listed(outbound);
+  const all = (await listed(outbound)).filter(isOfAll).map(({ id }) => id);
   let messages = 0;
-  for (const id of ids.includes('all') ? known : ids.map(messageId)) {
+  for (const id of ids.includes('all') ? all : ids.map(messageId)) {
     try {
       await work(id);
       messages++;

@@ -13,6 +13,7 @@ import { Connections } from '../outbound/connections.ts';
 import { Outbound } from '../outbound/outbound.ts';
 import { MailResolver } from '../outbound/resolver.ts';
 import { Router, type Smarthost } from '../outbound/route.ts';
+import type { SendingLimits } from '../outbound/sending-limits.ts';
 import type { EmbeddedStore } from '../store/embedded/embedded-store.ts';
 import { spoolDirectory } from '../store/embedded/layout.ts';
 import type { DeliverHandle } from '../store/handles.ts';
@@ -21,6 +22,7 @@ export interface OutboundNeeds {
   readonly directory: Directory;
   readonly keyring: Keyring;
   readonly store: EmbeddedStore;
+  readonly sendingLimits: SendingLimits;
   readonly log: Logger;
   /** Port of the listener `mx`, once it listens. */
   readonly mxPort: () => number | undefined;
@@ -29,7 +31,7 @@ export interface OutboundNeeds {
 /** The queues, at rest: `start` makes them send. */
 export function openOutbound(
   config: Config,
-  { directory, keyring, store, log, mxPort }: OutboundNeeds,
+  { directory, keyring, store, sendingLimits, log, mxPort }: OutboundNeeds,
 ): Outbound {
   const { outbound, hostname, dataDirectory } = config;
   const spool = spoolDirectory(dataDirectory);
@@ -37,6 +39,7 @@ export function openOutbound(
     servers: outbound.dnsServers,
     timeoutMs: outbound.dnsTimeoutSeconds * 1000,
   });
+  const queueLog = log.child({ part: 'queue' });
   const queueHandle = queueHandles(config, { directory, keyring });
   const known = new Set(directory.organizations().flatMap(({ id, name }) => [id as string, name]));
   for (const [entry, { organization }] of outbound.organizations.entries()) {
@@ -60,6 +63,7 @@ export function openOutbound(
       hostname,
       total: outbound.maxConnections,
       perDestination: outbound.maxConnectionsPerDomain,
+      log: queueLog,
     }),
     reporter: new Reporter({
       deliverer: new Deliverer({ store, spoolDirectory: spool }),
@@ -70,13 +74,14 @@ export function openOutbound(
       deliverHandle: keyring.deliverHandle.bind(keyring),
       store,
       queueHandle,
+      countReport: (organization) => sendingLimits.take(organization, null),
     }),
     schedule: {
       retryMs: outbound.retrySeconds.map((seconds) => seconds * 1000),
       expiryMs: outbound.expirySeconds * 1000,
       delayReportMs: outbound.delayReportSeconds * 1000,
     },
-    log: log.child({ part: 'queue' }),
+    log: queueLog,
   });
 }
 

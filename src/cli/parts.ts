@@ -9,6 +9,7 @@ import { Accounts } from '../directory/accounts.ts';
 import { Directory } from '../directory/directory.ts';
 import { Keyring } from '../keys/keyring.ts';
 import type { Outbound } from '../outbound/outbound.ts';
+import { SendingLimits } from '../outbound/sending-limits.ts';
 import { type DataLock, lockDataDirectory } from '../store/embedded/data-lock.ts';
 import { EmbeddedStore } from '../store/embedded/embedded-store.ts';
 import type { PublishedServer } from './dns-records.ts';
@@ -30,6 +31,7 @@ export interface Parts {
   readonly store: EmbeddedStore;
   /** Mail for other servers; sends nothing until it is started. */
   readonly outbound: Outbound;
+  readonly sendingLimits: SendingLimits;
   readonly published: PublishedServer;
   /** Of the listeners, as far as they listen. */
   readonly ports: Partial<Record<ListenerName, number>>;
@@ -81,10 +83,17 @@ export async function openParts(config: Config, { log, fatal }: PartsOptions): P
     });
     closing.add(() => accounts.idle());
     const ports: Parts['ports'] = {};
-    const outbound = openOutbound(config, { directory, keyring, store, log, mxPort: () => ports.mx });
+    const sendingLimits = new SendingLimits(config.outbound.recipients);
+    const outbound = openOutbound(config, {
+      ...{ directory, keyring, store, sendingLimits, log },
+      mxPort: () => ports.mx,
+    });
     closing.add(() => outbound.close(0));
     const published = publishedServer(config);
-    return { keyring, directory, accounts, store, outbound, published, ports, close: () => closing.run() };
+    return {
+      ...{ keyring, directory, accounts, store, outbound, sendingLimits, published, ports },
+      close: () => closing.run(),
+    };
   } catch (error) {
     await closing.run();
     throw error;

@@ -57,7 +57,7 @@ export const queueCommands: CommandTable = {
   'queue retry': changing<{ messages: number }>({
     summary: 'try messages now, also those that are held',
     operands: ['ID...'],
-    details: IDS,
+    details: `${IDS} But those that a rebuilt index has are retried by their ids only: they may have gone out already.`,
     examples: ['queue retry 0123456789abcdef0123456789abcdef', 'queue retry all'],
     operation: 'queue retry',
     args: ({ operands }) => ({ ids: operands }),

@@ -19,7 +19,6 @@ import { ACCOUNT_RETRY_MS, HTTP_PROBE_MS } from '../limits.ts';
 import { Exposition } from '../metrics/exposition.ts';
 import { serverMetrics } from '../metrics/server-metrics.ts';
 import { inNetworks } from '../networks.ts';
-import { SendingLimits } from '../outbound/sending-limits.ts';
 import type { SmtpCounts } from '../smtp/counts.ts';
 import type { SmtpListener } from '../smtp/edge.ts';
 import { startLmtp } from '../smtp/lmtp.ts';
@@ -204,10 +203,9 @@ function smtpParts(
       ? { queueHandle: queueHandles(config, parts), reporter: parts.outbound.reporter }
       : {}),
   };
-  const limits = new SendingLimits(config.outbound.recipients);
   const submission = {
     ...deps,
-    countRecipient: limits.take.bind(limits),
+    countRecipients: parts.sendingLimits.take.bind(parts.sendingLimits),
     authenticate: async ({
       username,
       password,

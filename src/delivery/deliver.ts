@@ -3,7 +3,7 @@
  * one call for all its mailboxes: one body, one header each, one durable record. There is no path on which a message is
  * stored that was not sealed; whatever goes wrong is thrown, and the edge answers that the sender shall keep it.
  */
-import { RefusedError } from '../errors.ts';
+import { RefusedError, UnavailableError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import { LARGE_MESSAGES_AT_ONCE, RAW_MESSAGE_OCTETS } from '../limits.ts';
 import type { SealedMessage } from '../seal/sealed-message.ts';
@@ -97,14 +97,10 @@ export class Deliverer {
     }
   }
 
-  /** The store finds out for a single recipient; of several, one may not be refused when others have the message. */
+  /** The store finds out for a single mailbox; of several, one may not be refused when others have the message. */
   async #refuseUnlessAllHaveRoom({ recipients }: Delivery, sizeOctets: number): Promise<void> {
-    if (recipients.length === 1) return;
-    for (const recipient of recipients) {
-      if (!(await hasRoomForSome(this.#options.store, recipient, sizeOctets))) {
-        throw new RefusedError('over-quota', 'The mailbox of a recipient is full');
-      }
-    }
+    if (recipients.length === 1 && recipients[0]!.length === 1) return;
+    for (const recipient of recipients) await refuseWithoutRoom(this.#options.store, recipient, sizeOctets);
   }
 
   /** Small messages in one step each, so that thousands a second pass; large ones a few at a time, frame by frame. */
@@ -122,12 +118,15 @@ export class Deliverer {
     await Promise.all(
       sealed.map(async ({ message, placements }) => {
         let isTaken = false;
+        const queues = new Set(
+          placements.filter(({ envelope }) => envelope !== undefined).map(({ handle }) => handle.mailbox),
+        );
         try {
           for (const { mailbox, error } of await this.#options.store.deliver(message, placements)) {
             if (error === undefined) {
               isTaken = true;
               this.#mailboxes += 1;
-            } else failures.set(mailbox, error);
+            } else failures.set(mailbox, queues.has(mailbox) ? ofQueue(error) : error);
           }
         } catch (error) {
           for (const { handle } of placements) failures.set(handle.mailbox, error as Error);
@@ -140,19 +139,33 @@ export class Deliverer {
   }
 }
 
-/** Whether `octets` more fit at least one of a recipient's mailboxes: a group is not refused for one full member. */
-export async function hasRoomForSome(
+/**
+ * A group is refused for its queue, whose members would never hear of the message, but not for one full mailbox.
+ * @throws UnavailableError 'disk-full' when a queue has no room for so many octets more, RefusedError 'over-quota' when
+ *   nothing that the recipient stands for has.
+ */
+export async function refuseWithoutRoom(
   store: Pick<MailStore, 'hasRoom'>,
-  recipient: readonly Placement[],
+  recipient: readonly Destination[],
   octets: number,
-): Promise<boolean> {
+): Promise<void> {
   const slice = yieldingTo();
-  for (const { handle } of recipient) {
-    if (await store.hasRoom(handle, octets)) return true;
+  let hasAny = false;
+  for (const { handle, onward } of recipient) {
+    if (onward === undefined && hasAny) continue;
+    if (await store.hasRoom(handle, octets)) hasAny = true;
+    else if (onward !== undefined) throw fullQueue();
     await slice.pause();
   }
-  return false;
+  if (!hasAny) throw new RefusedError('over-quota', 'The mailbox of the recipient is full');
 }
+
+const fullQueue = (cause?: unknown): UnavailableError =>
+  new UnavailableError('disk-full', 'The queue of outgoing mail is full, try again later', cause);
+
+/** A queue empties by itself: its quota is no reason to give up. */
+const ofQueue = (error: Error): Error =>
+  error instanceof RefusedError && error.code === 'over-quota' ? fullQueue(error) : error;
 
 /**
  * A mailbox that is addressed twice (by an alias and a group, say) gets one copy, where its first address wants it; a

@@ -32,8 +32,10 @@ export interface OnwardFacts {
   readonly arrivedAt: number;
   /** The client asked for SMTPUTF8 (RFC 6531). */
   readonly isUtf8: boolean;
-  /** Who submitted it; null: it came from elsewhere, or was made here. */
+  /** Who submitted it, with a From of his own; null: it came from elsewhere, or was made here. */
   readonly submitter: MailboxId | null;
+  /** A notification of ours. The null reverse-path says nothing of that: strangers have it too. */
+  readonly isMadeHere: boolean;
   /** RFC 3461 §4.3 and §4.4; the latter with xtext decoded. */
   readonly returns: 'FULL' | 'HDRS' | null;
   readonly envelopeId: string | null;
@@ -53,6 +55,7 @@ const schema = z.strictObject({
   arrivedAt: z.int(),
   isUtf8: z.boolean(),
   submitter: z.string().nullable(),
+  isMadeHere: z.boolean(),
   returns: z.enum(['FULL', 'HDRS']).nullable(),
   envelopeId: z.string().nullable(),
   recipients: z.array(
@@ -70,8 +73,8 @@ export function encodeEnvelope(facts: OnwardFacts, recipients: readonly OnwardRe
   for (const recipient of recipients) {
     if (!distinct.has(recipient.address)) distinct.set(recipient.address, recipient);
   }
-  const { reversePath, id, arrivedAt, isUtf8, submitter, returns, envelopeId } = facts;
-  const fields = { reversePath, id, arrivedAt, isUtf8, submitter, returns, envelopeId };
+  const { reversePath, id, arrivedAt, isUtf8, submitter, isMadeHere, returns, envelopeId } = facts;
+  const fields = { reversePath, id, arrivedAt, isUtf8, submitter, isMadeHere, returns, envelopeId };
   return Buffer.from(JSON.stringify({ v: VERSION, ...fields, recipients: [...distinct.values()] }));
 }
 

@@ -7,7 +7,7 @@ import type { MailboxId, OrganizationId } from '../ids.ts';
 import type { DeliverHandle } from '../store/handles.ts';
 import type { MailStore, Placement } from '../store/types.ts';
 import { yieldingTo } from '../yielding.ts';
-import { type Destination, hasRoomForSome } from './deliver.ts';
+import { type Destination, refuseWithoutRoom } from './deliver.ts';
 import type { OnwardRecipient } from './onward.ts';
 
 export interface RecipientDeps {
@@ -27,7 +27,7 @@ export interface RecipientDeps {
 /**
  * @param declaredOctets RFC 1870 SIZE=; without it only a mailbox that is full already is found out.
  * @throws RefusedError 'no-such-recipient', 'recipient-disabled', 'not-permitted' (not ours), 'over-quota' (of all);
- *   UnavailableError 'busy' (a user that is being made); IntegrityError when the key of one of the mailboxes cannot be
+ *   UnavailableError 'busy' (a user that is being made), 'disk-full' (a queue that members of a group need); IntegrityError when the key of one of the mailboxes cannot be
  *   trusted: the sender keeps the mail for all of them.
  */
 export async function localRecipient(
@@ -52,9 +52,7 @@ export async function localRecipient(
       const placements =
         outside === undefined ? local : [...local, ...(await outsideOf(deps, address, outside, dsn))];
       // RFC 1870 §3: a size of 0 says nothing.
-      if (!(await hasRoomForSome(deps.store, placements, declaredOctets || 1))) {
-        throw new RefusedError('over-quota', 'The mailbox of the recipient is full');
-      }
+      await refuseWithoutRoom(deps.store, placements, declaredOctets || 1);
       return placements;
     }
     default:
@@ -110,11 +108,11 @@ export async function onwardRecipient(
   if (canonicalDomain(domain) === null && !ADDRESS_LITERAL.test(domain)) {
     throw new RefusedError('no-such-recipient', 'There can be no such domain');
   }
-  const handle = deps.queueHandle(organization);
-  if (!(await deps.store.hasRoom(handle, declaredOctets || 1))) {
-    throw new UnavailableError('disk-full', 'The queue of outgoing mail is full, try again later');
-  }
-  return [{ handle, folder: 'inbox', onward: [recipient] }];
+  const destinations = [
+    { handle: deps.queueHandle(organization), folder: 'inbox', onward: [recipient] },
+  ] as const;
+  await refuseWithoutRoom(deps.store, destinations, declaredOctets || 1);
+  return destinations;
 }
 
 /** RFC 5321 §4.1.3. */

@@ -18,6 +18,8 @@ export interface ReporterDeps extends RecipientDeps {
   readonly spoolDirectory: string;
   /** Our own name. */
   readonly host: string;
+  /** Counts a notification that leaves. Absent: nobody counts. @throws UnavailableError 'busy' when it is one too many. */
+  readonly countReport?: (organization: OrganizationId) => void;
 }
 
 /** The message that is reported on. */
@@ -104,6 +106,7 @@ export class Reporter {
           arrivedAt: receivedAt.getTime(),
           isUtf8,
           submitter: null,
+          isMadeHere: true,
           returns: null,
           envelopeId: null,
         },
@@ -131,7 +134,9 @@ export class Reporter {
         originalRecipient: null,
         reportedAs: null,
       };
-      return await onwardRecipient(this.#deps, organization, recipient, null);
+      const destinations = await onwardRecipient(this.#deps, organization, recipient, null);
+      this.#deps.countReport?.(organization);
+      return destinations;
     } catch (error) {
       if (error instanceof RefusedError) return null;
       throw error;

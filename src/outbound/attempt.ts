@@ -10,12 +10,7 @@ import { canonicalDomain } from '../directory/address.ts';
 import { RefusedError } from '../errors.ts';
 import type { MailboxId, MessageId, OrganizationId } from '../ids.ts';
 import type { DkimSigner } from '../keys/dkim-keys.ts';
-import {
-  DNS_QUESTIONS_AT_ONCE,
-  OUTBOUND_BUSY_MS,
-  OUTBOUND_REPAIR_MS,
-  SMTP_OUT_RECIPIENTS,
-} from '../limits.ts';
+import { DNS_QUESTIONS_AT_ONCE, OUTBOUND_BUSY_MS, SMTP_OUT_RECIPIENTS } from '../limits.ts';
 import { authorsOf } from '../message/from-field.ts';
 import { fieldValues } from '../message/header.ts';
 import type { StoredMessage } from '../store/types.ts';
@@ -70,6 +65,9 @@ interface Group {
   readonly recipients: readonly number[];
 }
 
+/** Nothing comes of it: the attempt ends once all its questions have. */
+const CLOSING: Route = { kind: 'none', reply: ownReply('4.3.2', 'The server is shutting down') };
+
 export class Attempt {
   readonly #parts: AttemptParts;
   readonly #attempted: AttemptedMessage;
@@ -87,9 +85,12 @@ export class Attempt {
   /** @throws what opening the message throws, with all that was accepted elsewhere noted. */
   async run(): Promise<AttemptResult> {
     const groups = await this.#groups();
+    if (this.#attempted.isClosing()) return { nextAt: this.#parts.now(), destinations: [], isPutOff: false };
     const destinations = groups.flatMap(({ route }) => (route.kind === 'hops' ? [route.key] : []));
     const [only, ...others] = destinations;
-    if (only !== undefined && others.length === 0 && this.#parts.connections.isFull(only)) {
+    const isFull = only !== undefined && others.length === 0 && this.#parts.connections.isFull(only);
+    // One that expires waits for its last session in the row: put off, it would never come to its end.
+    if (isFull && !this.#isExpired()) {
       return { nextAt: this.#parts.now() + OUTBOUND_BUSY_MS, destinations: [only], isPutOff: true };
     }
     const message = await this.#sendable();
@@ -118,7 +119,9 @@ export class Attempt {
     const { organization } = this.#attempted;
     const routes = await Promise.all(
       [...byDomain].map(async ([domain, recipients]) => {
-        const route = await questions.pass(() => this.#parts.router.route(organization, domain));
+        const route = await questions.pass(async () =>
+          this.#attempted.isClosing() ? CLOSING : this.#parts.router.route(organization, domain),
+        );
         return { route, recipients };
       }),
     );
@@ -146,8 +149,13 @@ export class Attempt {
     };
   }
 
-  /** One pass over the body, before the one that sends it. */
+  /**
+   * One pass over the body, before the one that sends it. Signed is what a user of ours submitted, whose From submission
+   * has checked, and what we made: a stranger's mail to a group may claim any From, and our signature would vouch for it.
+   */
   async #sign(message: ReportedMessage): Promise<Buffer> {
+    const { submitter, isMadeHere } = this.#attempted.envelope;
+    if (submitter === null && !isMadeHere) return Buffer.alloc(0);
     const domain = authorDomain(message.header);
     const signers = domain === null ? [] : await this.#parts.signers(this.#attempted.organization, domain);
     if (signers.length === 0) return Buffer.alloc(0);
@@ -172,7 +180,7 @@ export class Attempt {
     if (route.kind === 'none') return this.#record(all(outcomeOf(route.reply)));
     if (this.#attempted.isClosing()) return;
     try {
-      await this.#parts.connections.use(route, async (client) => {
+      await this.#parts.connections.use(this.#attempted.organization, route, async (client) => {
         const outcomes = await client.send(this.#transaction(recipients, message));
         const byIndex = recipients.map((index): [number, RecipientOutcome] => [
           index,
@@ -240,9 +248,13 @@ export class Attempt {
     return notify === null ? event !== 'SUCCESS' : notify.includes(event);
   }
 
+  #isExpired(): boolean {
+    const { arrivedAt } = this.#attempted.envelope;
+    return isExpired(this.#parts.schedule, { arrivedAt, now: this.#parts.now() });
+  }
+
   async #expire(): Promise<void> {
-    const { envelope } = this.#attempted;
-    if (!isExpired(this.#parts.schedule, { arrivedAt: envelope.arrivedAt, now: this.#parts.now() })) return;
+    if (!this.#isExpired()) return;
     const expired = new Map<number, RecipientOutcome>();
     for (const [index, { state, reply }] of this.#note.recipients.entries()) {
       if (state !== 'waiting') continue;
@@ -296,9 +308,9 @@ export class Attempt {
     const { attempts } = this.#note;
     const now = this.#parts.now();
     const at = { arrivedAt: envelope.arrivedAt, attempts, now };
-    const nextAt = isAllReported
-      ? nextAttempt(this.#parts.schedule, at, Math.random())
-      : now + OUTBOUND_REPAIR_MS;
+    // For a report too that could not be delivered: servers are not asked sooner for it, and whose box stays closed to us
+    // costs an attempt every few hours.
+    const nextAt = nextAttempt(this.#parts.schedule, at, Math.random());
     this.#note = { ...this.#note, nextAt };
     await this.#attempted.write(this.#note);
     return nextAt;

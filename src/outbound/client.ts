@@ -39,6 +39,20 @@ export class SessionError extends Error {
   }
 }
 
+/** A file that the session needs, with the password or the authorities, cannot be read. */
+export class FileError extends SessionError {
+  readonly path: string;
+  /** The system's. */
+  readonly code: string;
+
+  constructor(path: string, cause: unknown, host: string) {
+    // RFC 3463 §3.4: the system is not configured as it should be. The mail waits for whoever looks after it.
+    super(ownReply('4.3.5', 'Our settings for the next server cannot be read', host));
+    this.path = path;
+    this.code = (cause as NodeJS.ErrnoException).code ?? 'unknown';
+  }
+}
+
 export interface TransactionRecipient {
   readonly address: string;
   /** RFC 3461, as they are written behind RCPT; '' for none. */
@@ -62,6 +76,8 @@ interface Internals {
   _sendCommand(line: string, logged?: string): void;
   _supportedExtensions: readonly string[];
   _envelope: { accepted?: string[]; rejectedErrors?: RecipientError[] } | false;
+  /** From the server's 354 until the last dot is written. */
+  readonly _currentDataStream: object | false;
 }
 
 interface SmtpError extends Error {
@@ -101,6 +117,8 @@ class Connection extends SMTPConnection {
 export interface ClientOptions {
   /** What we call ourselves. */
   readonly hostname: string;
+  /** Ends the connection, whatever it is at. */
+  readonly signal: AbortSignal;
 }
 
 /** One connection to one server, past greeting, TLS and authentication. */
@@ -111,15 +129,18 @@ export class SmtpClient {
   #transactions = 0;
   #fail: (error: SessionError) => void = () => undefined;
 
-  private constructor(connection: Connection, host: string) {
+  private constructor(connection: Connection, host: string, signal: AbortSignal) {
     this.#connection = connection;
     this.#host = host;
+    const abort = (): void => this.destroy();
+    signal.addEventListener('abort', abort);
     connection.on('error', (error: SmtpError) => {
       this.#isFailed = true;
       this.#fail(this.#sessionError(error));
     });
     connection.on('end', () => {
       this.#isFailed = true;
+      signal.removeEventListener('abort', abort);
     });
   }
 
@@ -138,7 +159,7 @@ export class SmtpClient {
 
   /**
    * Connects. Where TLS is only an opportunity and its handshake fails, once more without it (RFC 7435 §3).
-   * @throws SessionError; the system's error when the file with the password or the authorities cannot be read.
+   * @throws SessionError, which is a FileError when the file with the password or the authorities cannot be read.
    */
   static async connect(hop: Hop, options: ClientOptions): Promise<SmtpClient> {
     try {
@@ -149,10 +170,14 @@ export class SmtpClient {
     }
   }
 
-  static async #connect(hop: Hop, { hostname }: ClientOptions, mayUseTls: boolean): Promise<SmtpClient> {
+  static async #connect(
+    hop: Hop,
+    { hostname, signal }: ClientOptions,
+    mayUseTls: boolean,
+  ): Promise<SmtpClient> {
     const { name, address, port, security } = hop;
     const isOpportunistic = security === 'opportunistic';
-    const authorities = hop.caFile === null ? {} : { ca: await readFile(hop.caFile) };
+    const authorities = hop.caFile === null ? {} : { ca: await readSetting(hop.caFile, name) };
     const connection = new Connection({
       host: address,
       port,
@@ -172,7 +197,8 @@ export class SmtpClient {
       maxResponseSize: SMTP_OUT_REPLY_OCTETS,
       logger: false,
     });
-    const client = new SmtpClient(connection, name);
+    if (signal.aborted) throw endedHere(name);
+    const client = new SmtpClient(connection, name, signal);
     try {
       await client.#during((done) => connection.connect(done));
       client.#refuseOurselves(hostname);
@@ -217,6 +243,8 @@ export class SmtpClient {
 
   async #exchange(transaction: Transaction): Promise<ReadonlyMap<string, RecipientOutcome>> {
     const { reversePath, recipients, sizeOctets } = transaction;
+    // Of the transaction before: nodemailer keeps it, and what it refuses itself comes before there is a new one.
+    this.#connection.insides._envelope = false;
     let ownFailure: unknown = null;
     let hasEnded = false;
     const watched = async function* (): AsyncGenerator<Buffer> {
@@ -241,7 +269,13 @@ export class SmtpClient {
           (error, info) => done(error, info?.response ?? ''),
         ),
       );
-      return this.#outcomes(to, parseReply(response, this.#host));
+      if (!this.#isInData) return this.#outcomes(to, parseReply(response, this.#host));
+      // A yes to what the server has not read is none to the message.
+      this.destroy();
+      return this.#outcomes(
+        to,
+        ownReply('4.5.0', 'The server answered in the middle of the message', this.#host),
+      );
     } catch (error) {
       // Without its last dot: the server must not take the part that it has for the message.
       if (ownFailure !== null) {
@@ -265,12 +299,21 @@ export class SmtpClient {
         // RFC 5321 §4.2.1: the server ends the session, whatever it was asked.
         throw new SessionError(parseReply(response, this.#host));
       }
-      await this.#reset();
-      return this.#outcomes(to, parseReply(response, this.#host));
+      const outcomes = this.#outcomes(to, parseReply(response, this.#host));
+      // In the middle of the message a command would be text of it.
+      if (this.#isInData) this.destroy();
+      // Forgets who was refused.
+      else await this.#reset();
+      return outcomes;
     } finally {
       message.destroy();
       this.#connection.mailParameters = '';
     }
+  }
+
+  get #isInData(): boolean {
+    const { _currentDataStream: stream } = this.#connection.insides;
+    return typeof stream === 'object';
   }
 
   /** @param rest What was said of those that were not refused one by one. */
@@ -310,7 +353,7 @@ export class SmtpClient {
   /** Ends the connection at once, and what waits for it with a SessionError. */
   destroy(): void {
     this.#isFailed = true;
-    this.#fail(new SessionError(ownReply('4.4.2', 'The session was ended on our side', this.#host)));
+    this.#fail(endedHere(this.#host));
     const { _socket: socket } = this.#connection;
     this.#connection.close();
     if (socket) socket.destroy();
@@ -331,7 +374,7 @@ export class SmtpClient {
   }
 
   async #logIn({ user, passwordFile }: NonNullable<Hop['credentials']>): Promise<void> {
-    const pass = (await readFile(passwordFile, 'utf8')).trimEnd();
+    const pass = (await readSetting(passwordFile, this.#host)).toString('utf8').trimEnd();
     try {
       await this.#during((done) => this.#connection.login({ user, pass }, (error) => done(error)));
     } catch (error) {
@@ -370,6 +413,18 @@ export class SmtpClient {
         ? ['4.4.2', 'The server did not answer in time']
         : ['4.4.1', 'The connection could not be made, or was lost'];
     return new SessionError(ownReply(status!, text!, this.#host), isTls);
+  }
+}
+
+export const endedHere = (host: string | null = null): SessionError =>
+  new SessionError(ownReply('4.4.2', 'The session was ended on our side', host));
+
+/** @throws FileError. */
+async function readSetting(path: string, host: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new FileError(path, error, host);
   }
 }
 

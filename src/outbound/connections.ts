@@ -1,16 +1,19 @@
 /**
- * Sessions with other servers: so many at once, in all and to each destination; one that is done with a message takes the
+ * Sessions with other servers: so many at once, in all, of each organization and to each destination; one that is done with a message takes the
  * next for the same destination. A destination that could not be reached is left alone for a while.
  */
+import { setMaxListeners } from 'node:events';
 import { Gate } from '../delivery/gate.ts';
+import type { OrganizationId } from '../ids.ts';
 import {
   OUTBOUND_DESTINATIONS,
   OUTBOUND_IDLE_CONNECTIONS,
   OUTBOUND_IDLE_MS,
   OUTBOUND_MESSAGES_PER_CONNECTION,
+  OUTBOUND_SHARE,
   OUTBOUND_UNREACHABLE_MS,
 } from '../limits.ts';
-import { SessionError, SmtpClient } from './client.ts';
+import { endedHere, FileError, SessionError, SmtpClient } from './client.ts';
 import type { RemoteReply } from './reply.ts';
 import type { Hop, Route } from './route.ts';
 
@@ -20,6 +23,7 @@ export interface ConnectionOptions {
   /** Sessions at once. */
   readonly total: number;
   readonly perDestination: number;
+  readonly log: { warn(fields: object, message: string): void };
 }
 
 type Hops = Extract<Route, { kind: 'hops' }>;
@@ -32,6 +36,12 @@ interface Destination {
   unreachable: { readonly until: number; readonly reply: RemoteReply } | null;
 }
 
+/** That has mail on its way. */
+interface Organization {
+  readonly gate: Gate;
+  users: number;
+}
+
 interface IdleClient {
   readonly client: SmtpClient;
   readonly timer: NodeJS.Timeout;
@@ -40,14 +50,19 @@ interface IdleClient {
 export class Connections {
   readonly #options: ConnectionOptions;
   readonly #all: Gate;
+  readonly #organizations = new Map<OrganizationId, Organization>();
   readonly #destinations = new Map<string, Destination>();
-  readonly #busy = new Set<SmtpClient>();
+  readonly #aborted = new AbortController();
+  /** Files that could not be read, so that each is said once. */
+  readonly #unreadable = new Set<string>();
   #idle = 0;
   #isClosing = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#all = new Gate(options.total);
+    // One for each session.
+    setMaxListeners(0, this.#aborted.signal);
   }
 
   /**
@@ -55,16 +70,33 @@ export class Connections {
    * SessionErrors. What `work` resolves to is durable then, so that the session may go on to the next message.
    * @throws SessionError of the last hop; what else `work` throws.
    */
-  async use<T>(route: Hops, work: (client: SmtpClient) => Promise<T>): Promise<T> {
-    const destination = this.#destination(route.key);
-    destination.users++;
+  use<T>(organization: OrganizationId, route: Hops, work: (client: SmtpClient) => Promise<T>): Promise<T> {
+    // First: what waits for its organization's other sessions to end takes no place at a destination that others need.
+    return this.#inShare(organization, async () => {
+      const destination = this.#destination(route.key);
+      destination.users++;
+      try {
+        return await destination.gate.pass(() =>
+          this.#all.pass(() => this.#use(destination, route.hops, work)),
+        );
+      } finally {
+        destination.users--;
+        this.#forget(route.key, destination);
+      }
+    });
+  }
+
+  async #inShare<T>(id: OrganizationId, work: () => Promise<T>): Promise<T> {
+    let organization = this.#organizations.get(id);
+    if (organization === undefined) {
+      organization = { gate: new Gate(Math.ceil(this.#options.total * OUTBOUND_SHARE)), users: 0 };
+      this.#organizations.set(id, organization);
+    }
+    organization.users++;
     try {
-      return await destination.gate.pass(() =>
-        this.#all.pass(() => this.#use(destination, route.hops, work)),
-      );
+      return await organization.gate.pass(work);
     } finally {
-      destination.users--;
-      this.#forget(route.key, destination);
+      if (--organization.users === 0) this.#organizations.delete(id);
     }
   }
 
@@ -81,7 +113,7 @@ export class Connections {
     }
   }
 
-  /** Ends idle sessions; those at work go on. */
+  /** Ends idle sessions; those at work go on, and none is begun any more: who waits for one gets a SessionError. */
   close(): void {
     this.#isClosing = true;
     for (const destination of this.#destinations.values()) {
@@ -93,9 +125,10 @@ export class Connections {
     this.#idle = 0;
   }
 
-  /** Ends sessions that are at work too. */
+  /** Ends sessions that are at work too, and connections that are being made. */
   abort(): void {
-    for (const client of this.#busy) client.destroy();
+    this.#isClosing = true;
+    this.#aborted.abort();
   }
 
   async #use<T>(
@@ -103,6 +136,7 @@ export class Connections {
     hops: readonly Hop[],
     work: (client: SmtpClient) => Promise<T>,
   ): Promise<T> {
+    if (this.#isClosing) throw endedHere();
     const waiting = this.#takeIdle(destination);
     if (waiting !== null) {
       try {
@@ -118,20 +152,37 @@ export class Connections {
     let last: SessionError | null = null;
     let isReached = false;
     for (const hop of hops) {
+      if (this.#isClosing) throw last ?? endedHere();
       try {
-        const client = await SmtpClient.connect(hop, this.#options);
+        const client = await this.#connect(hop);
         isReached = true;
         return await this.#work(destination, client, work);
       } catch (error) {
         if (!(error instanceof SessionError)) throw error;
         last = error;
       }
-      if (this.#isClosing) break;
     }
-    if (!isReached) {
+    // A file that is put right is of use at once.
+    if (!isReached && !(last instanceof FileError)) {
       destination.unreachable = { until: Date.now() + OUTBOUND_UNREACHABLE_MS, reply: last!.reply };
     }
     throw last;
+  }
+
+  async #connect(hop: Hop): Promise<SmtpClient> {
+    const { hostname, log } = this.#options;
+    try {
+      const client = await SmtpClient.connect(hop, { hostname, signal: this.#aborted.signal });
+      for (const path of [hop.caFile, hop.credentials?.passwordFile])
+        if (path != null) this.#unreadable.delete(path);
+      return client;
+    } catch (error) {
+      if (error instanceof FileError && !this.#unreadable.has(error.path)) {
+        this.#unreadable.add(error.path);
+        log.warn({ file: error.path, code: error.code }, 'a file for a smarthost cannot be read');
+      }
+      throw error;
+    }
   }
 
   async #work<T>(
@@ -139,11 +190,9 @@ export class Connections {
     client: SmtpClient,
     work: (client: SmtpClient) => Promise<T>,
   ): Promise<T> {
-    this.#busy.add(client);
     try {
       return await work(client);
     } finally {
-      this.#busy.delete(client);
       this.#release(destination, client);
     }
   }

@@ -13,8 +13,10 @@ import type { MessageId, OrganizationId } from '../ids.ts';
 import {
   OUTBOUND_KEY_RETRY_MS,
   OUTBOUND_LEASE_MS,
+  OUTBOUND_MESSAGES,
   OUTBOUND_REPAIR_MS,
   OUTBOUND_SETTLE_MS,
+  OUTBOUND_SHARE,
 } from '../limits.ts';
 import type { OwnerHandle } from '../store/handles.ts';
 import type { MailStore, OpenQueued, QueuedMessage, QueueMailbox } from '../store/types.ts';
@@ -48,6 +50,8 @@ interface Item {
   /** Counts the entries in the due list: older ones mean nothing. */
   turn: number;
   isRemoved: boolean;
+  /** Where it is parked; null: nowhere. */
+  slot: string | null;
 }
 
 /** What anybody may know of a message in the queue. */
@@ -57,6 +61,8 @@ export interface ItemSummary {
   readonly arrivedAt: Date;
   readonly state: ItemState;
   readonly nextAt: Date;
+  /** A rebuilt index has it: it may have gone out already. */
+  readonly isRecovered: boolean;
 }
 
 /** A message that was opened for somebody to look at. */
@@ -74,8 +80,11 @@ export class OrganizationQueue {
   readonly #due = new DueList<{ readonly item: Item; readonly turn: number }>();
   readonly #work = new Map<Item, Promise<void>>();
   readonly #slotKey = randomBytes(32);
-  /** Messages for destinations whose sessions are all taken, in the order of their coming. */
-  readonly #parked = new Map<string, { readonly item: Item; readonly turn: number }[]>();
+  /**
+   * Messages for destinations whose sessions are all taken, in the order of their coming, each once, with the turn that it
+   * had: of another it waits for something else by now.
+   */
+  readonly #parked = new Map<string, Map<Item, number>>();
   #mailbox: QueueMailbox | null = null;
   /** Why nothing goes out at the moment; null when it does. */
   #waitsFor: string | null = null;
@@ -111,14 +120,15 @@ export class OrganizationQueue {
     return this.#items.has(id);
   }
 
-  /** When there is something to do. */
+  /** When there is something to do; infinity while its share is at work, since whoever ends wakes. */
   get nextAt(): number {
+    if (this.#isAtShare) return Number.POSITIVE_INFINITY;
     return Math.max(this.#due.nextAt, this.#pausedUntil);
   }
 
   /** Begins with the message that is due for the longest. @returns whether there was one. */
   startNext(): boolean {
-    if (this.#isClosing || this.#pausedUntil > this.#parts.now()) return false;
+    if (this.#isClosing || this.#isAtShare || this.#pausedUntil > this.#parts.now()) return false;
     for (;;) {
       const next = this.#due.take(this.#parts.now());
       if (next === undefined) return false;
@@ -133,6 +143,10 @@ export class OrganizationQueue {
       this.#work.set(item, work);
       return true;
     }
+  }
+
+  get #isAtShare(): boolean {
+    return this.#work.size >= OUTBOUND_MESSAGES * OUTBOUND_SHARE;
   }
 
   /** How many messages are being worked on. */
@@ -156,6 +170,7 @@ export class OrganizationQueue {
       return { ...summary(item), organization: this.organization, envelope, note };
     } finally {
       queue.close();
+      this.#letGo();
     }
   }
 
@@ -212,7 +227,7 @@ export class OrganizationQueue {
   /** @param nextAt 0: unknown, the note has it. */
   #add(message: QueuedMessage, nextAt: number): void {
     if (this.#items.has(message.id)) return;
-    const item: Item = { message, state: 'due', nextAt, turn: 0, isRemoved: false };
+    const item: Item = { message, state: 'due', nextAt, turn: 0, isRemoved: false, slot: null };
     this.#items.set(message.id, item);
     if (message.isReleased) this.#schedule(item, nextAt);
     else item.state = 'held';
@@ -307,8 +322,9 @@ export class OrganizationQueue {
     if (nextAt === null) await this.#surely(() => this.#remove(item));
     else this.#schedule(item, nextAt);
     const slots = destinations.map((destination) => this.#slotOf(destination));
-    if (!isPutOff) for (const slot of slots) this.#unpark(slot);
-    else this.#park(slots[0]!, item);
+    if (isPutOff) return this.#park(slots[0]!, item);
+    this.#leaveSlot(item);
+    for (const slot of slots) this.#unpark(slot);
   }
 
   /** Destinations that wait are remembered without their names: a queue tells those to nobody who has no key. */
@@ -317,29 +333,36 @@ export class OrganizationQueue {
   }
 
   #park(slot: string, item: Item): void {
+    if (item.slot !== slot) this.#leaveSlot(item);
+    item.slot = slot;
     const waiting = this.#parked.get(slot);
-    const entry = { item, turn: item.turn };
-    if (waiting === undefined) this.#parked.set(slot, [entry]);
-    else waiting.push(entry);
+    if (waiting === undefined) this.#parked.set(slot, new Map([[item, item.turn]]));
+    else waiting.set(item, item.turn);
+  }
+
+  #leaveSlot(item: Item): void {
+    if (item.slot === null) return;
+    const waiting = this.#parked.get(item.slot);
+    waiting?.delete(item);
+    if (waiting?.size === 0) this.#parked.delete(item.slot);
+    item.slot = null;
   }
 
   /** A session has become free: the next message for it is due now. */
   #unpark(slot: string): void {
-    const waiting = this.#parked.get(slot);
-    for (let next = waiting?.shift(); next !== undefined; next = waiting!.shift()) {
-      if (next.item.turn !== next.turn || next.item.state !== 'due' || next.item.isRemoved) continue;
-      this.#schedule(next.item, this.#parts.now());
-      break;
+    for (const [item, turn] of this.#parked.get(slot) ?? []) {
+      this.#leaveSlot(item);
+      if (item.turn !== turn || item.state !== 'due' || item.isRemoved) continue;
+      this.#schedule(item, this.#parts.now());
+      return;
     }
-    if (waiting?.length === 0) this.#parked.delete(slot);
   }
 
   #failed(item: Item, error: unknown): void {
     const { log, now } = this.#parts;
     const fields = { organization: this.organization, message: item.message.id };
     if (error instanceof RefusedError && error.code === 'nonexistent') {
-      item.isRemoved = true;
-      this.#items.delete(item.message.id);
+      this.#forget(item);
       return;
     }
     if (error instanceof IntegrityError && !KEY_CODES.has(error.code)) {
@@ -405,12 +428,15 @@ export class OrganizationQueue {
   }
 
   async #surely(step: () => Promise<void>): Promise<void> {
-    for (;;) {
+    for (let isAgain = false; ; isAgain = true) {
       try {
-        return await step();
+        await step();
+        if (isAgain) this.#hasKeys();
+        return;
       } catch (error) {
         const isPassing =
-          error instanceof UnavailableError || (error instanceof RefusedError && error.code === 'key-denied');
+          error instanceof UnavailableError ||
+          (error instanceof RefusedError && (error.code === 'key-denied' || error.code === 'locked'));
         if (!isPassing || this.#isClosing) throw error;
         this.#hasNoKeys(error);
       }
@@ -421,7 +447,12 @@ export class OrganizationQueue {
   async #remove(item: Item): Promise<void> {
     if (item.isRemoved) return;
     await this.#mailbox!.remove(item.message.id);
+    this.#forget(item);
+  }
+
+  #forget(item: Item): void {
     item.isRemoved = true;
+    this.#leaveSlot(item);
     this.#items.delete(item.message.id);
   }
 }
@@ -447,4 +478,5 @@ const summary = ({ message, state, nextAt }: Item): ItemSummary => ({
   arrivedAt: message.arrivedAt,
   state,
   nextAt: new Date(nextAt),
+  isRecovered: !message.isReleased,
 });

@@ -98,7 +98,9 @@ export class Router {
     if (answer === 'unknown' || answer === 'absent')
       return none('4.4.3', 'The next server cannot be found in the DNS', host);
     const hops = answer.map((address) => ({ name: host, address, port, security, credentials, caFile }));
-    return { kind: 'hops', key: `${host}:${port}:${user ?? ''}`, hops: hops.slice(0, HOPS_PER_ATTEMPT) };
+    // Everything that a session is made with: one that is in clear, or is another's, is not for who asks for more.
+    const key = JSON.stringify([host, port, security, user, passwordFile, caFile]);
+    return { kind: 'hops', key, hops: hops.slice(0, HOPS_PER_ATTEMPT) };
   }
 
   /** RFC 5321 §4.1.3. */

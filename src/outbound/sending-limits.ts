@@ -1,8 +1,8 @@
 /**
- * How many recipients elsewhere a user, and an organization, may have in an hour and in a day: who guessed a password, or
- * a program that went wrong, ends here. Counted in memory, from the start of the process.
+ * How many recipients elsewhere, members of groups too, a user and an organization may have in an hour and in a day: who
+ * guessed a password, or a program that went wrong, ends here. Counted in memory, from the start of the process.
  */
-import { UnavailableError } from '../errors.ts';
+import { RefusedError, UnavailableError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import { SENDING_COUNTERS } from '../limits.ts';
 
@@ -41,20 +41,28 @@ export class SendingLimits {
     this.#now = now;
   }
 
-  /** Counts one recipient. @throws UnavailableError 'busy' when it would be one too many; it is not counted then. */
-  take(organization: OrganizationId, mailbox: MailboxId): void {
+  /**
+   * Counts recipients, of which a group may have many.
+   * @param mailbox The sender's; null: the organization's own notifications.
+   * @throws UnavailableError 'busy' when they would be too many now, RefusedError 'not-permitted' when they always are;
+   *   none of them is counted then.
+   */
+  take(organization: OrganizationId, mailbox: MailboxId | null, recipients = 1): void {
     const counters = [...this.#counters(organization, mailbox)];
-    if (counters.some((counter) => this.#estimate(counter) + 1 > counter.most)) {
+    if (counters.some(({ most }) => recipients > most)) {
+      throw new RefusedError('not-permitted', 'You may not send to so many recipients');
+    }
+    if (counters.some((counter) => this.#estimate(counter) + recipients > counter.most)) {
       throw new UnavailableError('busy', 'You have sent to many recipients of late, try again later');
     }
-    for (const counter of counters) this.#count(counter).current++;
+    for (const counter of counters) this.#count(counter).current += recipients;
   }
 
-  *#counters(organization: OrganizationId, mailbox: MailboxId): Generator<Counter> {
+  *#counters(organization: OrganizationId, mailbox: MailboxId | null): Generator<Counter> {
     const { userPerHour, userPerDay, organizationPerHour, organizationPerDay } = this.#bounds;
     for (const [key, windowMs, most] of [
-      [`${mailbox} hour`, HOUR_MS, userPerHour],
-      [`${mailbox} day`, DAY_MS, userPerDay],
+      [`${mailbox} hour`, HOUR_MS, mailbox === null ? null : userPerHour],
+      [`${mailbox} day`, DAY_MS, mailbox === null ? null : userPerDay],
       [`${organization} hour`, HOUR_MS, organizationPerHour],
       [`${organization} day`, DAY_MS, organizationPerDay],
     ] as const) {

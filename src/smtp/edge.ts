@@ -140,6 +140,8 @@ interface OpenTransaction<P> extends SmtpTransaction<P> {
   readonly isUtf8: boolean;
   /** One entry for each accepted RCPT, repeated ones too: LMTP answers each (RFC 2033 §4.2). */
   readonly recipients: Recipient[];
+  /** Mailboxes, and people elsewhere, that the recipients stand for, a repeated one once. */
+  standsFor: number;
 }
 
 interface Recipient {
@@ -227,9 +229,12 @@ class Edge<P> implements SmtpListener {
     await Promise.race([closed, setTimeout(LAST_WORD_MS, undefined, { ref: false })]);
   }
 
-  /** RFC 2033 says nothing of DSN, and the MTA in front of LMTP reports itself. */
+  /**
+   * For users. A stranger could have notifications, with a header of his making or a whole message, sent to any address
+   * that he names as the sender; the MTA before us reports itself then (RFC 3461 §5.2.2), as that before LMTP does.
+   */
   get #hasDsn(): boolean {
-    return this.#deps.reporter !== undefined && this.#policy.name !== 'lmtp';
+    return this.#deps.reporter !== undefined && this.#policy.name === 'submission';
   }
 
   get #log(): SmtpLog {
@@ -360,6 +365,7 @@ class Edge<P> implements SmtpListener {
       isUtf8,
       dsn: messageDsn(parameters),
       recipients: [],
+      standsFor: 0,
     };
     await this.#policy.checkSender(transaction);
     this.#transactions.set(session.envelope, transaction);
@@ -378,9 +384,17 @@ class Edge<P> implements SmtpListener {
     if (recipients.length >= (this.#options.recipients ?? SMTP_RECIPIENTS)) throw tooManyRecipients();
     const recipient = envelopeAddress(address.address, transaction.isUtf8);
     const repeated = recipients.find((other) => other.address === recipient);
-    const placements = repeated?.placements ?? (await this.#policy.recipient(transaction, recipient, dsn));
-    if (repeated === undefined && mailboxCount(recipients) + placements.length > SMTP_MAILBOXES)
-      throw tooManyRecipients();
+    if (repeated !== undefined) {
+      recipients.push({ ...repeated, dsn });
+      return;
+    }
+    // Before a group is looked up once more only to be refused: by its sub-addresses it has any number of names.
+    if (transaction.standsFor >= SMTP_MAILBOXES) throw tooManyRecipients();
+    const placements = await this.#policy.recipient(transaction, recipient, dsn);
+    const count = weightOf(placements);
+    // One alone is a group, which has a bound of its own, of users and of others each.
+    if (recipients.length > 0 && transaction.standsFor + count > SMTP_MAILBOXES) throw tooManyRecipients();
+    transaction.standsFor += count;
     recipients.push({ address: recipient, placements, dsn });
   }
 
@@ -420,6 +434,7 @@ class Edge<P> implements SmtpListener {
       arrivedAt: receivedAt.getTime(),
       isUtf8: transaction.isUtf8,
       submitter: this.#policy.submitter?.(transaction) ?? null,
+      isMadeHere: false,
       ...transaction.dsn,
     };
     const { outcomes, failures } = await this.#deps.deliverer.deliver({
@@ -508,13 +523,9 @@ function tooManyRecipients(): RefusedError {
   return new RefusedError('too-many', 'Too many recipients, send the message again to those left');
 }
 
-/** A repeated recipient shares the list of its first time. */
-function mailboxCount(recipients: readonly Recipient[]): number {
-  let count = 0;
-  for (const placements of new Set(recipients.map((recipient) => recipient.placements)))
-    count += placements.length;
-  return count;
-}
+/** A queue counts for everybody that it carries the message to. */
+const weightOf = (placements: readonly Destination[]): number =>
+  placements.reduce((sum, { onward }) => sum + (onward?.length ?? 1), 0);
 
 function transmissionOf<P>(
   session: SMTPServerSession,

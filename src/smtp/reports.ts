@@ -55,19 +55,22 @@ export async function reportDelivery(
 function* toTell({ recipients, outcomes, failures }: DeliveredMessage): Generator<Told> {
   const seen = new Set<string>();
   for (const [index, { address, placements, dsn }] of recipients.entries()) {
-    // Who was refused is told by the reply, of what goes on the queue tells.
+    // Who was refused is told by the reply.
     if (outcomes[index] !== null || seen.has(address)) continue;
     seen.add(address);
-    const local = placements.filter(({ onward }) => onward === undefined);
-    const [first] = local;
-    if (first === undefined) continue;
-    const { organization } = first.handle;
+    const { organization } = placements[0]!.handle;
     const told = { organization, address, originalRecipient: dsn.originalRecipient };
-    const failure = firstFailure(local, failures);
+    // A queue that did not get the message can tell nobody of it.
+    const failure = firstFailure(placements, failures);
     if (failure !== null && (dsn.notify === null || dsn.notify.includes('FAILURE'))) {
       const { status, text } = replyTo(failure, 'data');
       yield { ...told, action: 'failed', reply: { code: null, status, text, host: null } };
-    } else if (failure === null && dsn.notify?.includes('SUCCESS') === true) {
+    } else if (
+      failure === null &&
+      dsn.notify?.includes('SUCCESS') === true &&
+      // What becomes of the rest, the queue tells.
+      placements.some(({ onward }) => onward === undefined)
+    ) {
       yield { ...told, action: 'delivered', reply: DELIVERED };
     }
   }

@@ -42,8 +42,11 @@ export interface Submitter {
 export interface SubmissionDeps extends EdgeDeps, RecipientDeps {
   /** Delays failures itself. @throws RefusedError 'bad-credentials', 'locked'; UnavailableError. */
   readonly authenticate: (credentials: Credentials) => Promise<Submitter>;
-  /** Counts a recipient elsewhere. Absent: nobody counts. @throws UnavailableError 'busy' when it is one too many. */
-  readonly countRecipient?: (organization: OrganizationId, mailbox: MailboxId) => void;
+  /**
+   * Counts recipients elsewhere. Absent: nobody counts. @throws UnavailableError 'busy' when they are too many now,
+   * RefusedError 'not-permitted' when they always are.
+   */
+  readonly countRecipients?: (organization: OrganizationId, mailbox: MailboxId, recipients: number) => void;
 }
 
 export function startSubmission(options: SubmissionOptions, deps: SubmissionDeps): Promise<SmtpListener> {
@@ -71,11 +74,15 @@ export function submissionPolicy(options: SubmissionOptions, deps: SubmissionDep
     },
     recipient: async ({ client, declaredOctets }, address, dsn) => {
       const { principal } = client;
-      if (principal === null || deps.resolve(address).kind !== 'foreign')
-        return localRecipient(deps, address, declaredOctets, dsn);
+      if (principal === null) return localRecipient(deps, address, declaredOctets, dsn);
+      const { organization, mailbox } = principal;
       const recipient = { address, ...dsn, reportedAs: null };
-      const destinations = await onwardRecipient(deps, principal.organization, recipient, declaredOctets);
-      deps.countRecipient?.(principal.organization, principal.mailbox);
+      const destinations =
+        deps.resolve(address).kind === 'foreign'
+          ? await onwardRecipient(deps, organization, recipient, declaredOctets)
+          : await localRecipient(deps, address, declaredOctets, dsn);
+      const elsewhere = destinations.reduce((sum, { onward }) => sum + (onward?.length ?? 0), 0);
+      if (elsewhere > 0) deps.countRecipients?.(organization, mailbox, elsewhere);
       return destinations;
     },
     submitter: ({ client }) => client.principal?.mailbox ?? null,

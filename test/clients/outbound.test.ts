@@ -1,6 +1,7 @@
 /** The real server sends: to a real Postfix, to a second Letterlock, and through being killed. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { createTransport } from 'nodemailer';
@@ -201,6 +202,13 @@ describe('a server that sends', function () {
       }
       const [alone] = JSON.parse(await run('list', '--json'));
       assert.match(await run('show', alone.id), /^attempts: [12]$/m);
+      for (const file of await readdir(data, { recursive: true }))
+        if (/index\.db(-wal|-shm)?$/.test(file)) await rm(join(data, file));
+      await runCommand(['fsck', '--rebuild', '--data', data]);
+      assert.equal(JSON.parse(await run('list', '--json'))[0].state, 'held');
+      // It may have gone out already, for all that the index knows.
+      assert.equal(await run('retry', 'all'), 'Due now: 0 messages.\n');
+      assert.equal(await run('retry', alone.id), 'Due now: 1 message.\n');
       assert.equal(await run('drop', alone.id), 'Removed: 1 message.\n');
       assert.equal(await run('list'), '');
     });

@@ -102,6 +102,46 @@ describe('DKIM', function () {
     assert.equal(fixture.smtp.accounts.dkimKeys('demo.test').length, 3);
   });
 
+  describe('and what strangers send to a group with a member elsewhere', () => {
+    const text = message('From the boss');
+    beforeEach(async () => {
+      await newKeys();
+      fixture.smtp.directory.createGroup('wide@demo.test', ['x@example.org']);
+    });
+
+    /** By the listener for the world. */
+    async function fromAbroad(sender: string): Promise<void> {
+      const client = await fixture.smtp.connect(await fixture.smtp.mx());
+      await client.talk(`S: 220\nC: EHLO h\nS: 250\nC: MAIL FROM:<${sender}>\nS: 250`);
+      await client.talk('C: RCPT TO:<wide@demo.test>\nS: 250\nC: DATA\nS: 354');
+      await client.send(`${text}.\r\n`);
+      assert.match(await client.reply(), /^250/);
+      client.close();
+    }
+
+    for (const sender of ['stranger@example.com', 'alice@demo.test', ''])
+      it(`signs nothing of it, though it says it is from one of ours: sender <${sender}>`, async () => {
+        remote = await fixture.remote('example.org');
+        await fromAbroad(sender);
+        const { data } = (await remote.received(1))[0]!;
+        assert.match(data, /^From: alice@demo\.test\r$/m);
+        assert.deepEqual(await verifiedBy(fixture.dns, Buffer.from(data, 'latin1')), []);
+      });
+
+    it('signs what a user sends to the group, and the report that a stranger gets', async () => {
+      remote = await fixture.remote('example.org');
+      await fixture.submit(['wide@demo.test'], text);
+      const [copy] = await remote.received(1);
+      assert.deepEqual(await verifiedBy(fixture.dns, Buffer.from(copy!.data, 'latin1')), both);
+      remote.answer = (verb) => (verb === 'RCPT' ? '550 5.1.1 no' : undefined);
+      const com = await fixture.remote('example.com');
+      await fromAbroad('stranger@example.com');
+      const [report] = await com.received(1);
+      assert.match(report!.data, /^From: .*<MAILER-DAEMON@mx\.demo\.test>\r$/m);
+      assert.deepEqual(await verifiedBy(fixture.dns, Buffer.from(report!.data, 'latin1')), both);
+    });
+  });
+
   it('hashes a body the same in any chunking', async () => {
     const body = Buffer.from(' a \t b\r\n\r\n\r\nc\r\n \r\n\r\n');
     const inChunks = (size: number) =>

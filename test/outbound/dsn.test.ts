@@ -1,6 +1,7 @@
 /** What senders ask to be told, and are told: RFC 3461. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'mocha';
+import { SendingLimits } from '../../src/outbound/sending-limits.ts';
 import { message, OutboundFixture } from './support.ts';
 
 const DSN = ['PIPELINING', '8BITMIME', 'DSN'];
@@ -28,10 +29,10 @@ describe('delivery status notifications', function () {
     client.close();
   }
 
-  it('are offered where mail is submitted and received, and not by LMTP', async () => {
+  it('are offered to users alone: not where strangers send, and not by LMTP', async () => {
     for (const [start, isOffered] of [
       ['submission', true],
-      ['mx', true],
+      ['mx', false],
       ['lmtp', false],
     ] as const) {
       const client = await fixture.smtp.connect(await fixture.smtp[start]());
@@ -105,18 +106,56 @@ describe('delivery status notifications', function () {
     assert.ok(!report!.includes('all@demo.test'));
   });
 
-  it('of delivery here go out to a stranger, from nobody, and are reported on to nobody', async () => {
-    const remote = await fixture.remote('example.org', { extensions: DSN });
+  it('cannot be asked for by a stranger, who might name anybody as the one to be told', async () => {
     const client = await fixture.smtp.connect(await fixture.smtp.mx());
-    await client.talk('S: 220\nC: EHLO h\nS: 250\nC: MAIL FROM:<x@example.org> ENVID=e1\nS: 250');
-    await client.talk('C: RCPT TO:<bob@demo.test> NOTIFY=SUCCESS\nS: 250\nC: DATA\nS: 354');
-    await client.talk('C: Subject: from abroad\nC: \nC: x\nC: .\nS: 250');
+    await client.talk(`S: 220\nC: EHLO h\nS: 250
+      C: MAIL FROM:<victim@example.org> RET=FULL\nS: 555 5.5.4
+      C: MAIL FROM:<victim@example.org> ENVID=e1\nS: 555 5.5.4
+      C: MAIL FROM:<victim@example.org>\nS: 250
+      C: RCPT TO:<bob@demo.test> NOTIFY=SUCCESS\nS: 555 5.5.4
+      C: RCPT TO:<bob@demo.test>\nS: 250\nC: DATA\nS: 354
+      C: Subject: from abroad\nC: \nC: x\nC: .\nS: 250`);
+    assert.equal((await fixture.smtp.inbox('bob')).length, 1);
+    assert.deepEqual(await fixture.items(), []);
+  });
+
+  it('of failure go out to a stranger, from nobody, with the header alone, and are reported on to nobody', async () => {
+    const remote = await fixture.remote('example.org', { extensions: DSN });
+    fixture.smtp.directory.createGroup('some@demo.test', ['bob@demo.test', 'full@demo.test']);
+    const client = await fixture.smtp.connect(await fixture.smtp.mx());
+    await client.talk('S: 220\nC: EHLO h\nS: 250\nC: MAIL FROM:<x@example.org>\nS: 250');
+    await client.talk('C: RCPT TO:<some@demo.test>\nS: 250\nC: DATA\nS: 354');
+    await client.send(`Subject: from abroad\r\n\r\n${'x'.repeat(1_990)}\r\n.\r\n`);
+    assert.match(await client.reply(), /^250/);
     const [report] = await remote.received(1);
     assert.match(report!.from, /^<>/);
     assert.deepEqual(report!.to, ['<x@example.org> NOTIFY=NEVER']);
-    assert.match(report!.data, /\r\nAction: delivered\r\n/);
+    assert.match(report!.data, /\r\nAction: failed\r\n/);
     assert.match(report!.data, /\r\nSubject: from abroad\r\n/);
+    assert.doesNotMatch(report!.data, /xxxx/);
     await fixture.empty();
+  });
+
+  it('that leave are counted: those beyond the bound of the organization wait', async () => {
+    await fixture.outbound.close(0);
+    const limits = new SendingLimits({
+      ...{ userPerHour: null, userPerDay: null, organizationPerHour: 1, organizationPerDay: null },
+    });
+    fixture.outbound = fixture.newOutbound({
+      countReport: (organization) => limits.take(organization, null),
+    });
+    await fixture.outbound.start();
+    const remote = await fixture.remote('example.com');
+    await fixture.remote('example.org', { answer: (verb) => (verb === 'RCPT' ? '550 5.1.1 no' : undefined) });
+    fixture.smtp.directory.createGroup('wide@demo.test', ['x@example.org']);
+    for (let n = 0; n < 3; n++) {
+      const client = await fixture.smtp.connect(await fixture.smtp.mx());
+      await client.talk('S: 220\nC: EHLO h\nS: 250\nC: MAIL FROM:<stranger@example.com>\nS: 250');
+      await client.talk('C: RCPT TO:<wide@demo.test>\nS: 250\nC: DATA\nS: 354\nC: A: 1\nC: .\nS: 250');
+    }
+    await remote.received(1);
+    await fixture.waiting(2);
+    assert.equal(remote.accepted.length, 1);
   });
 
   it('tell the sender that a member of a group did not get the message, without its name', async () => {

@@ -73,6 +73,44 @@ describe('a group with members elsewhere', function () {
     assert.equal(await fixture.smtp.store.store.hasRoom(handle, 0), false);
   });
 
+  describe('whose queue is full', () => {
+    beforeEach(() => {
+      // Room for an octet, and for no message.
+      fixture.smtp.queueOctets = 10;
+    });
+
+    it('is put off for all, so that nobody misses what others have: at RCPT, or after the message', async () => {
+      const client = await fixture.signIn();
+      await client.talk(`C: MAIL FROM:<alice@demo.test> SIZE=5000\nS: 250
+        C: RCPT TO:<wide@demo.test>\nS: 452 4.3.1\nC: RSET\nS: 250`);
+      for (const recipients of [['wide@demo.test'], ['bob@demo.test', 'wide@demo.test'], ['x@example.org']]) {
+        await client.talk('C: MAIL FROM:<alice@demo.test>\nS: 250');
+        for (const recipient of recipients) await client.talk(`C: RCPT TO:<${recipient}>\nS: 250`);
+        await client.talk('C: DATA\nS: 354');
+        await client.send(`${message('x')}.\r\n`);
+        assert.match(await client.reply(), /^452 4\.3\.1 /);
+      }
+      assert.deepEqual(await fixture.smtp.inbox('bob'), []);
+      assert.deepEqual(await fixture.items(), []);
+    });
+
+    it('by LMTP, which has no answer for a part, tells the sender that members did not get it', async () => {
+      const client = await fixture.smtp.connect(await fixture.smtp.lmtp());
+      await client.talk('S: 220\nC: LHLO h\nS: 250\nC: MAIL FROM:<alice@demo.test>\nS: 250');
+      await client.talk('C: RCPT TO:<wide@demo.test>\nS: 250\nC: DATA\nS: 354');
+      await client.send(`${message('x')}.\r\n`);
+      assert.match(await client.reply(), /^250/);
+      assert.equal((await fixture.smtp.inbox('bob')).length, 1);
+      const [report, ...others] = await fixture.inbox('alice', 1);
+      assert.deepEqual(others, []);
+      assert.match(
+        report!,
+        /\r\nFinal-Recipient: rfc822; wide@demo\.test\r\nAction: failed\r\nStatus: 4\.3\.1\r\n/,
+      );
+      assert.doesNotMatch(report!, /X\.Y|example\.net/);
+    });
+  });
+
   it('is refused where this server sends nothing', async () => {
     fixture.smtp.hasQueue = false;
     const client = await fixture.smtp.connect(await fixture.smtp.mx());
@@ -84,23 +122,30 @@ describe('a group with members elsewhere', function () {
 describe('a user who sends too much', function () {
   this.timeout(20_000);
 
-  it('is put off with 451 for recipients elsewhere, and not for those here', async () => {
+  it('is put off with 451 for recipients elsewhere, members of groups too, and not for those here', async () => {
     const fixture = await OutboundFixture.open();
     try {
       await fixture.remote('example.org');
+      fixture.smtp.directory.createGroup('wide@demo.test', [
+        'bob@demo.test',
+        'd@example.org',
+        'e@example.org',
+      ]);
       let count = 0;
       const submission = await startSubmission(
         { address: '127.0.0.1', port: 0, host: 'mx.demo.test', tls: CERTIFICATE },
         {
           ...fixture.smtp.deps,
-          countRecipient: () => {
-            if (++count > 2) throw new UnavailableError('busy', 'You have sent to many recipients of late');
+          countRecipients: (_, __, recipients) => {
+            if (count + recipients > 3) throw new UnavailableError('busy', 'You have sent to many of late');
+            count += recipients;
           },
         },
       );
       const client = await fixture.smtp.signIn(submission);
       await client.talk(`C: MAIL FROM:<alice@demo.test>\nS: 250
-        C: RCPT TO:<a@example.org>\nS: 250\nC: RCPT TO:<b@example.org>\nS: 250
+        C: RCPT TO:<a@example.org>\nS: 250\nC: RCPT TO:<wide@demo.test>\nS: 250
+        C: RCPT TO:<wide+again@demo.test>\nS: 451 4.3.2
         C: RCPT TO:<c@example.org>\nS: 451 4.3.2\nC: RCPT TO:<bob@demo.test>\nS: 250\nC: DATA\nS: 354`);
       await client.send(`${message('x')}.\r\n`);
       assert.match(await client.reply(), /^250/);

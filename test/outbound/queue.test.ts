@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { afterEach, describe, it } from 'mocha';
 import { RefusedError, UnavailableError } from '../../src/errors.ts';
 import type { MessageId } from '../../src/ids.ts';
+import { OUTBOUND_MESSAGES } from '../../src/limits.ts';
 import type { Smarthost } from '../../src/outbound/route.ts';
 import { startSubmission } from '../../src/smtp/submission.ts';
-import { CERTIFICATE } from '../smtp/support.ts';
+import { CERTIFICATE, PASSWORD } from '../smtp/support.ts';
 import { ca } from '../support/certificate.ts';
 import { message, OutboundFixture, type OutboundOptions } from './support.ts';
 
@@ -71,6 +72,36 @@ describe('the queue', function () {
       assert.equal((await fixture.smtp.inbox('alice')).length, 1);
     });
 
+    it('no sooner because a report cannot be delivered: servers are left alone, and the report comes later', async () => {
+      await open({ retryMs: [60_000] });
+      const remote = await fixture.remote('example.org', {
+        answer: (verb) => (verb === 'RCPT' ? later() : undefined),
+      });
+      const com = await fixture.remote('example.com');
+      fixture.smtp.directory.createGroup('wide@demo.test', ['never@example.org', 'later@example.org']);
+      const client = await fixture.smtp.connect(await fixture.smtp.mx());
+      await client.talk('S: 220\nC: EHLO h\nS: 250\nC: MAIL FROM:<stranger@example.com>\nS: 250');
+      await client.talk('C: RCPT TO:<wide@demo.test>\nS: 250\nC: DATA\nS: 354\nC: A: 1\nC: .\nS: 250');
+      await fixture.waiting();
+      const id = await onlyId();
+      // The report to the stranger has no room.
+      fixture.smtp.queueOctets = 10;
+      remote.answer = (verb, line) =>
+        verb !== 'RCPT' ? undefined : line.includes('never') ? '550 5.1.1 no' : later();
+      await fixture.outbound.retry(id);
+      await fixture.until(() =>
+        fixture.smtp.logged.some(({ text }) => text.startsWith('a report could not')),
+      );
+      await fixture.until(([item]) => item!.state === 'due' && item!.nextAt.getTime() > Date.now() + 30_000);
+      fixture.smtp.queueOctets = null;
+      remote.answer = () => undefined;
+      await fixture.outbound.retry(id);
+      const [report] = await com.received(1);
+      assert.match(report!.data, /\r\nAction: failed\r\nStatus: 5\.1\.1\r\n/);
+      assert.deepEqual((await remote.received(1))[0]!.to, ['<later@example.org>']);
+      await fixture.empty();
+    });
+
     it('not at a destination that could not be reached a moment ago: its other mail is put off', async () => {
       await open();
       fixture.dns.entries['example.org'] = { MX: [[10, 'mx.example.org']] };
@@ -128,6 +159,33 @@ describe('the queue', function () {
       await fixture.empty();
     });
 
+    it('a stop while servers do not greet, and messages wait for sessions to them: it does not wait for those', async () => {
+      await open({ perDestination: 1 });
+      const answer = (verb: string) => (verb === 'greeting' ? ('hang' as const) : undefined);
+      const silent = [
+        await fixture.remote('one.test', { answer }),
+        await fixture.remote('two.test', { answer }),
+      ];
+      fixture.dns.entries['example.org'] = {
+        MX: [
+          [10, 'mx1.one.test'],
+          [20, 'mx2.two.test'],
+        ],
+      };
+      for (let n = 0; n < 3; n++) await fixture.submit(['x@example.org', 'y@one.test']);
+      await fixture.until(() => silent[0]!.connections === 2);
+      await fixture.outbound.close(50);
+      assert.deepEqual(
+        silent.map(({ connections }) => connections),
+        [2, 0],
+      );
+      for (const remote of silent) remote.answer = () => undefined;
+      fixture.outbound = fixture.newOutbound();
+      await fixture.outbound.start();
+      await silent[0]!.received(6);
+      await fixture.empty();
+    });
+
     it('a key service that is away: mail is taken, local mail is delivered, and the queue says why it waits', async () => {
       await open();
       const remote = await fixture.remote('example.org');
@@ -180,6 +238,25 @@ describe('the queue', function () {
       await fixture.empty();
       assert.ok(isTaken);
       assert.equal(remote.accepted.length, 1);
+    });
+
+    it('a lock while a server takes the message: it waits, and is not sent twice', async () => {
+      await open({ retryMs: [50] });
+      const remote = await fixture.remote('example.org', {
+        answer: (verb, line) => (verb === 'RCPT' && line.includes('later') ? later() : undefined),
+      });
+      remote.beforeEnd = () => fixture.smtp.accounts.lockOrganization('Demo', 'test', '');
+      await fixture.submit(['now@example.org', 'later@example.org']);
+      await fixture.until(([item]) => item?.waitsFor === 'locked');
+      remote.beforeEnd = null;
+      remote.answer = () => undefined;
+      await fixture.smtp.accounts.unlockOrganization('Demo', 'test');
+      await remote.received(2);
+      await fixture.empty();
+      assert.deepEqual(
+        remote.accepted.map(({ to }) => to),
+        [['<now@example.org>'], ['<later@example.org>']],
+      );
     });
 
     it('a full disk: what is there goes out, so that there is room again', async () => {
@@ -244,6 +321,27 @@ describe('the queue', function () {
       await fixture.outbound.retry(id);
       await remote.received(1);
       await fixture.empty();
+    });
+
+    it('lets go of the keys with which it was shown, though nothing is sent', async () => {
+      await open();
+      const { keyring, directory } = { ...fixture.smtp.store, directory: fixture.smtp.directory };
+      const queue = directory.queueMailbox(
+        directory.organizations().find(({ name }) => name === 'Demo')!.id,
+      )!;
+      await fixture.remote('example.org', { answer: (verb) => (verb === 'RCPT' ? later() : undefined) });
+      await fixture.submit(['x@example.org']);
+      await fixture.waiting();
+      const locked: string[] = [];
+      const endLease = keyring.endLease.bind(keyring);
+      keyring.endLease = (mailbox) => {
+        locked.push(mailbox);
+        endLease(mailbox);
+      };
+      await fixture.until(() => locked.includes(queue));
+      locked.length = 0;
+      await fixture.outbound.detail(await onlyId(), 'administrator');
+      await fixture.until(() => locked.includes(queue));
     });
 
     it('shows whom a message is for and what was said, and to nobody without the keys', async () => {
@@ -317,6 +415,54 @@ describe('the queue', function () {
       fixture.outbound = fixture.newOutbound();
     });
 
+    it('of one organization: its mail to servers that hang, however much, leaves room for another', async () => {
+      await open({ total: 4, perDestination: 1 });
+      const { accounts, directory } = fixture.smtp;
+      const { id } = await accounts.createOrganization('Other', null, 'test');
+      directory.createDomain(id, 'other.test');
+      await accounts.createUsers([{ address: 'carol@other.test', password: PASSWORD }], 'test');
+      const slow = await fixture.remote('slow.test', {
+        answer: (verb) => (verb === 'MAIL' ? 'hang' : undefined),
+      });
+      const quick = await fixture.remote('quick.test');
+      const alice = await fixture.signIn();
+      for (let n = 0; n <= OUTBOUND_MESSAGES; n++) {
+        fixture.dns.entries[`slow${n}.test`] = { MX: [[10, 'mx1.slow.test']] };
+        await alice.talk(`C: MAIL FROM:<alice@demo.test>\nS: 250\nC: RCPT TO:<x@slow${n}.test>\nS: 250
+          C: DATA\nS: 354\nC: From: alice@demo.test\nC: .\nS: 250`);
+      }
+      await fixture.until(
+        (items) => slow.connections === 2 && items.filter(({ state }) => state === 'working').length === 100,
+      );
+      const carol = await fixture.smtp.signIn(fixture.submission, 'carol@other.test');
+      await carol.talk(`C: MAIL FROM:<carol@other.test>\nS: 250\nC: RCPT TO:<x@quick.test>\nS: 250
+        C: DATA\nS: 354\nC: From: carol@other.test\nC: .\nS: 250`);
+      await quick.received(1);
+      assert.equal(slow.connections, 2);
+    });
+
+    it('and what expires takes its turn at a busy domain, where it would be put off again and again', async () => {
+      await open({ perDestination: 1, expiryMs: 300, delayReportMs: 100_000 });
+      const remote = await fixture.remote('example.org', {
+        answer: (verb) => (verb === 'MAIL' ? 'hang' : undefined),
+      });
+      await fixture.submit(['x@example.org']);
+      await fixture.until(() => remote.commands.some((line) => line.startsWith('MAIL')));
+      await fixture.submit(['x@example.org']);
+      await fixture.until((items) =>
+        items.some(({ state, nextAt }) => state === 'due' && +nextAt > Date.now()),
+      );
+      const second = (await fixture.items()).find(({ state }) => state === 'due')!;
+      await fixture.until(() => Date.now() > second.arrivedAt.getTime() + 300);
+      await fixture.outbound.retry(second.id);
+      await fixture.until((items) => items.length === 2 && items.every(({ state }) => state === 'working'));
+      await remote.stop();
+      remote.stop = async () => undefined;
+      await fixture.empty();
+      const reports = await fixture.smtp.inbox('alice');
+      assert.equal(reports.length, 2);
+    });
+
     it('and sends all that waits for a busy domain as its sessions become free', async () => {
       await open({ perDestination: 1 });
       const remote = await fixture.remote('example.org');
@@ -342,6 +488,71 @@ describe('the queue', function () {
       await fixture.empty();
       assert.equal((await fixture.smtp.inbox('alice')).length, 1);
     });
+
+    it('nothing over a session that was made with less security, other authorities or another password', async () => {
+      const host = { host: '127.0.0.2', user: null, passwordFile: null, caFile: null };
+      let smarthost: Smarthost | null = null;
+      await open({ smarthost: () => smarthost });
+      const remote = await fixture.remote('relay.test');
+      smarthost = { ...host, port: fixture.port, security: 'opportunistic' };
+      for (let n = 1; n <= 2; n++) {
+        await fixture.submit(['x@example.org']);
+        await remote.received(n);
+        await fixture.empty();
+      }
+      assert.equal(remote.connections, 1);
+      const variants: readonly Partial<Smarthost>[] = [
+        { security: 'starttls' },
+        { caFile: '/dev/null' },
+        { user: 'u', passwordFile: '/dev/null' },
+      ];
+      for (const [index, variant] of variants.entries()) {
+        smarthost = { ...host, port: fixture.port, security: 'opportunistic', ...variant };
+        await fixture.submit(['x@example.org']);
+        await fixture.until(() => remote.connections === 2 + index);
+      }
+      // Of the three only the authorities mean nothing to a server without TLS.
+      await remote.received(3);
+      await fixture.waiting(2);
+    });
+
+    for (const missing of ['passwordFile', 'caFile'] as const)
+      it(`nothing to a smarthost whose ${missing} cannot be read: mail waits, the log has it once, and the sender hears of it`, async () => {
+        const [passwordFile, nowhere] = ['/dev/null', '/nowhere/at/all'];
+        const smarthost: Smarthost = {
+          ...{
+            host: '127.0.0.2',
+            port: 0,
+            security: 'opportunistic',
+            user: 'us',
+            passwordFile,
+            caFile: null,
+          },
+          [missing]: nowhere,
+        };
+        await open({
+          smarthost: () => ({ ...smarthost, port: fixture.port }),
+          ...{ retryMs: [50], expiryMs: 400, delayReportMs: 100_000 },
+        });
+        const remote = await fixture.remote('relay.test', { extensions: ['AUTH PLAIN'] });
+        await fixture.submit(['x@example.org']);
+        await fixture.until(async ([item]) => {
+          if (item === undefined) assert.fail('it did not wait');
+          const { note } = await fixture.outbound.detail(item.id, 'test');
+          return note.recipients[0]!.reply?.status === '4.3.5';
+        });
+        const [report] = await fixture.inbox('alice', 1);
+        assert.match(report!, /\r\nAction: failed\r\nStatus: 4\.4\.7\r\n/);
+        const said = fixture.smtp.logged.filter(({ text }) => text.includes('cannot be read'));
+        assert.deepEqual(
+          said.map(({ fields }) => fields),
+          [{ file: nowhere, code: 'ENOENT' }],
+        );
+        assert.deepEqual(
+          remote.commands.filter((line) => /^(AUTH|MAIL)/.test(line)),
+          [],
+        );
+      });
 
     it('everything to a smarthost, all domains in one transaction, with a password and only over TLS that it can verify', async () => {
       let smarthost: Smarthost | null = null;

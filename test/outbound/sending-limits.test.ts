@@ -55,5 +55,21 @@ describe('limits of sending', () => {
     take(limits, alice, 1);
   });
 
+  it('count every member of a group, and refuse for good what will never fit', () => {
+    const limits = limited({ userPerHour: 10, organizationPerDay: 30 });
+    limits.take(organization, alice, 8);
+    assert.throws(() => limits.take(organization, alice, 3), BUSY);
+    limits.take(organization, alice, 2);
+    assert.throws(() => limits.take(organization, bob, 11), { kind: 'refused', code: 'not-permitted' });
+    limits.take(organization, bob, 10);
+  });
+
+  it('hold the notifications of an organization, whoever they are about, and no user for them', () => {
+    const limits = limited({ userPerHour: 1, organizationPerHour: 10 });
+    for (let n = 0; n < 10; n++) limits.take(organization, null);
+    assert.throws(() => limits.take(organization, null), BUSY);
+    assert.throws(() => limits.take(organization, alice), BUSY);
+  });
+
   it('do not hold where there are none', () => take(limited({}), alice, 10_000));
 });

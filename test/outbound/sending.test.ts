@@ -324,6 +324,66 @@ describe('mail to other servers', function () {
       assert.equal((await fixture.smtp.inbox('alice')).length, 1);
     });
 
+    it('for each of them, but not alike: who is put off is tried again, and the other comes back', async () => {
+      const remote = await fixture.remote('example.org', {
+        answer: (verb, line) =>
+          verb !== 'RCPT' ? undefined : line.includes('never') ? '550 5.1.1 no such user' : '452 4.2.2 full',
+      });
+      for (const recipients of [
+        ['never@example.org', 'later@example.org'],
+        ['later@example.org', 'never@example.org'],
+      ])
+        await fixture.submit(recipients);
+      await fixture.waiting(2);
+      const reports = await fixture.inbox('alice', 2);
+      for (const report of reports) assert.ok(report.includes('never@') && !report.includes('later@'));
+      remote.answer = () => undefined;
+      for (const { id } of await fixture.items()) await fixture.outbound.retry(id);
+      await remote.received(2);
+      await fixture.empty();
+      for (const { to } of remote.accepted) assert.deepEqual(to, ['<later@example.org>']);
+    });
+
+    for (const [said, isForGood] of [
+      ['552 5.3.4 too large', true],
+      ['250 2.0.0 taken', false],
+    ] as const)
+      it(`in its middle with ${said.slice(0, 3)} by a server that gets nothing more over this session`, async () => {
+        const remote = await fixture.remote('example.org', {
+          answer: (verb) => (verb === 'DATA' ? `354 go on\r\n${said}` : undefined),
+        });
+        await fixture.submit(['x@example.org'], message('large', `${'x'.repeat(70)}\r\n`.repeat(60_000)));
+        if (isForGood) assert.match((await fixture.inbox('alice', 1))[0]!, /\r\nStatus: 5\.3\.4\r\n/);
+        else await fixture.waiting();
+        remote.answer = () => undefined;
+        if (isForGood) await fixture.submit(['x@example.org'], message('next'));
+        else await fixture.outbound.retry((await fixture.items())[0]!.id);
+        const accepted = await remote.received(1);
+        await fixture.empty();
+        assert.equal(remote.connections, 2);
+        assert.equal(accepted.length, 1);
+        assert.doesNotMatch(accepted[0]!.data, /RSET|MAIL FROM/);
+      });
+
+    it('because it is too large, whatever was said of its recipient in the message before', async () => {
+      const remote = await fixture.remote('small.test', {
+        extensions: ['SIZE 1000'],
+        answer: (verb, line) =>
+          verb === 'RCPT' && line.includes('never') ? '550 5.1.1 no such user' : undefined,
+      });
+      await fixture.submit(['yes@small.test', 'never@small.test']);
+      await remote.received(1);
+      await fixture.empty();
+      await fixture.submit(['never@small.test'], message('x', 'y'.repeat(900)));
+      await fixture.empty();
+      const reports = await fixture.smtp.inbox('alice');
+      assert.deepEqual(
+        reports.map((report) => /\r\nStatus: (\S+)\r\n/.exec(report)![1]),
+        ['5.1.1', '5.3.4'],
+      );
+      assert.equal(remote.connections, 1);
+    });
+
     it('because it is too large for the server, or needs what it has not', async () => {
       await fixture.remote('small.test', { extensions: ['SIZE 100'] });
       const plain = await fixture.remote('plain.test', { extensions: [] });

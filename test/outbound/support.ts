@@ -1,6 +1,6 @@
 /** What the tests of outgoing mail share: queues on a real store, real keys and a real directory; a DNS server; remote servers. */
 import assert from 'node:assert/strict';
-import { Reporter } from '../../src/delivery/reporter.ts';
+import { Reporter, type ReporterDeps } from '../../src/delivery/reporter.ts';
 import { Connections } from '../../src/outbound/connections.ts';
 import type { QueuedItem } from '../../src/outbound/outbound.ts';
 import { Outbound } from '../../src/outbound/outbound.ts';
@@ -14,7 +14,10 @@ import { DnsServer } from '../support/dns-server.ts';
 import { freePort } from '../support/free-ports.ts';
 import { type RemoteOptions, RemoteServer } from '../support/remote-server.ts';
 
-export interface OutboundOptions extends Partial<Schedule>, Partial<Omit<RouterOptions, 'resolver'>> {
+export interface OutboundOptions
+  extends Partial<Schedule>,
+    Partial<Omit<RouterOptions, 'resolver'>>,
+    Pick<ReporterDeps, 'countReport'> {
   readonly total?: number;
   readonly perDestination?: number;
 }
@@ -54,11 +57,14 @@ export class OutboundFixture {
   newOutbound(options: OutboundOptions = {}): Outbound {
     const { store, directory, deps } = this.smtp;
     const { keyring } = store;
-    const reporter = new Reporter({ ...deps, host: 'mx.demo.test' });
+    const { countReport } = options;
+    const counting = countReport === undefined ? {} : { countReport };
+    const reporter = new Reporter({ ...deps, ...counting, host: 'mx.demo.test' });
     this.smtp.reporter = reporter;
     const resolver = new MailResolver({ servers: [this.dns.address], timeoutMs: 300 });
-    const log = (level: string) => (fields: object, text: string) =>
+    const at = (level: string) => (fields: object, text: string) =>
       void this.smtp.logged.push({ level, fields, text });
+    const log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
     return new Outbound({
       store: store.store,
       keyring,
@@ -78,10 +84,11 @@ export class OutboundFixture {
         hostname: 'mx.demo.test',
         total: options.total ?? 20,
         perDestination: options.perDestination ?? 5,
+        log,
       }),
       reporter,
       schedule: { retryMs: [60_000], expiryMs: 5 * 86_400_000, delayReportMs: 4 * 3_600_000, ...options },
-      log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
+      log,
     });
   }
 

@@ -89,6 +89,47 @@ describe('SMTP limits', () => {
     await mx.close(0);
   });
 
+  it('are kept by people elsewhere too: a group has many names, and is not looked up again in vain', async () => {
+    const { organization } = fixture.directory.user('alice@demo.test');
+    const addresses = Array.from({ length: SMTP_MAILBOXES / 2 }, (_, n) => `m${n}@example.org`);
+    let lookups = 0;
+    const mx = await startMx(OPTIONS, {
+      ...fixture.deps,
+      deliverHandle,
+      queueHandle: () => deliverHandle(organization, newMailboxId(), null),
+      resolve: (address) => {
+        if (address.endsWith('@example.org')) return { kind: 'foreign' };
+        lookups++;
+        return { kind: 'local', mailboxes: [], outside: { organization, addresses } };
+      },
+    });
+    const client = await fixture.connect(mx);
+    await client.talk('S: 220\nC: EHLO h\nS: 250\nC: MAIL FROM:<>\nS: 250');
+    await client.talk('C: RCPT TO:<list+1@demo.test>\nS: 250\nC: RCPT TO:<list+2@demo.test>\nS: 250');
+    for (let n = 3; n < 10; n++) await client.talk(`C: RCPT TO:<list+${n}@demo.test>\nS: 452 4.5.3`);
+    assert.equal(lookups, 2);
+    await mx.close(0);
+  });
+
+  it('take a group alone, however many users and others it has', async () => {
+    const { organization } = fixture.directory.user('alice@demo.test');
+    const mailboxes = crowd(SMTP_MAILBOXES / 2 + 1);
+    const addresses = Array.from({ length: SMTP_MAILBOXES / 2 }, (_, n) => `m${n}@example.org`);
+    const mx = await startMx(OPTIONS, {
+      ...fixture.deps,
+      deliverHandle,
+      queueHandle: () => deliverHandle(organization, newMailboxId(), null),
+      resolve: (address) =>
+        address.endsWith('@example.org')
+          ? { kind: 'foreign' }
+          : { kind: 'local', mailboxes, outside: { organization, addresses } },
+    });
+    const client = await fixture.connect(mx);
+    await client.talk('S: 220\nC: EHLO h\nS: 250\nC: MAIL FROM:<>\nS: 250');
+    await client.talk('C: RCPT TO:<all@demo.test>\nS: 250\nC: RCPT TO:<more@demo.test>\nS: 452 4.5.3');
+    await mx.close(0);
+  });
+
   it('end a client that sends a command octet by octet, or a message', async () => {
     mock.timers.enable({ apis: ['setInterval', 'Date'], now: Date.now() });
     const mx = await startMx(OPTIONS, fixture.deps);

@@ -37,6 +37,8 @@ export class RemoteServer {
   /** May be changed at any time. */
   answer: (verb: string, line: string) => Said;
   connections = 0;
+  /** Happens between a message and the answer to it. */
+  beforeEnd: (() => Promise<void>) | null = null;
   readonly #options: RemoteOptions;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -133,7 +135,7 @@ class Session {
       if (end < 0) return;
       const line = this.#received.slice(0, end);
       this.#received = this.#received.slice(end + (this.#isInData ? 5 : 2));
-      if (this.#isInData) this.#take(`${line}\r\n`);
+      if (this.#isInData) void this.#take(`${line}\r\n`);
       else if (!this.#command(line)) return;
     }
   }
@@ -183,8 +185,9 @@ class Session {
     return true;
   }
 
-  #take(data: string): void {
+  async #take(data: string): Promise<void> {
     this.#isInData = false;
+    if (this.#remote.beforeEnd !== null) await this.#remote.beforeEnd();
     const said = this.#remote.answer('end', '');
     if (said === undefined || said.startsWith('2')) {
       const isSecure = this.#socket instanceof TLSSocket;
