@@ -11,6 +11,13 @@ export function inNetworks(ranges: readonly string[]): (remoteAddress: string) =
   return (remoteAddress) => list.check(remoteAddress, isIPv6(remoteAddress) ? 'ipv6' : 'ipv4');
 }
 
+/** Networks that are nobody's on the Internet: this machine, its neighbours, multicast. RFC 6890. */
+export const isPrivate = inNetworks([
+  ...['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12'],
+  ...['192.168.0.0/16', '224.0.0.0/4', '240.0.0.0/4'],
+  ...['::/127', 'fc00::/7', 'fe80::/10', 'ff00::/8'],
+]);
+
 /**
  * What counts as one client: an IPv4 address, mapped or not, or an IPv6 /64, which is what one customer has. Of one
  * network it is always the same text.

@@ -9,6 +9,7 @@ import type { Directory } from '../directory/directory.ts';
 import { UnavailableError } from '../errors.ts';
 import type { OrganizationId } from '../ids.ts';
 import type { Keyring } from '../keys/keyring.ts';
+import { inNetworks, isPrivate } from '../networks.ts';
 import { Connections } from '../outbound/connections.ts';
 import { Outbound } from '../outbound/outbound.ts';
 import { MailResolver } from '../outbound/resolver.ts';
@@ -45,6 +46,7 @@ export function openOutbound(
   for (const [entry, { organization }] of outbound.organizations.entries()) {
     if (!known.has(organization)) log.warn({ entry }, 'outbound.organizations names one that does not exist');
   }
+  const isAllowed = inNetworks(outbound.privateNetworks);
   return new Outbound({
     store,
     keyring,
@@ -57,6 +59,7 @@ export function openOutbound(
       port: outbound.port,
       hostname,
       isOurs: (address, port) => port === mxPort() && isListeningAt(config, address),
+      mayReach: (address) => !isPrivate(address) || isAllowed(address),
       isLocal: (domain) => directory.organizationOfDomain(domain) !== null,
     }),
     connections: new Connections({

@@ -179,6 +179,8 @@ export const settingsSchema = z.strictObject({
     maxQueueOctets: z.int().min(MIB).default(OUTBOUND_QUEUE_OCTETS),
     /** RFC 5321 §2.3.4 knows no other. */
     port: z.int().min(1).max(65_535).default(25),
+    /** Of what isPrivate refuses. */
+    privateNetworks: z.array(z.union([z.cidrv4(NETWORK), z.cidrv6(NETWORK)])).default([]),
     /** Empty: the system's. */
     dnsServers: z.array(dnsServer).default([]),
     dnsTimeoutSeconds: seconds(DNS_TIMEOUT_MS, 1, 60),

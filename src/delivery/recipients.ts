@@ -51,6 +51,8 @@ export async function localRecipient(
       const local = await placementsOf(deps, mailboxes);
       const placements =
         outside === undefined ? local : [...local, ...(await outsideOf(deps, address, outside, dsn))];
+      // Members elsewhere whose domain has become ours, where nobody has their addresses.
+      if (placements.length === 0) throw new RefusedError('no-such-recipient', 'The group has no members');
       // RFC 1870 §3: a size of 0 says nothing.
       await refuseWithoutRoom(deps.store, placements, declaredOctets || 1);
       return placements;

@@ -62,6 +62,8 @@ export interface RouterOptions {
   readonly hostname: string;
   /** Whether we listen there ourselves. */
   readonly isOurs: (address: string, port: number) => boolean;
+  /** Whether an exchange may be there that the DNS or a sender names: else they make us speak with our own network. */
+  readonly mayReach: (address: string) => boolean;
   /** Whether mail for the domain is delivered here. */
   readonly isLocal: (domain: string) => boolean;
 }
@@ -108,6 +110,8 @@ export class Router {
     const address = literal.slice(1, -1).replace(/^IPv6:/i, '');
     if (isIP(address) === 0) return none('5.1.2', 'The address literal cannot be read');
     if (this.#options.isOurs(address, this.#options.port)) return loop();
+    if (!this.#options.mayReach(address))
+      return none('5.4.4', 'No mail is sent to addresses of this network');
     return { kind: 'hops', key: literal, hops: [this.#exchangeHop(address, address)] };
   }
 
@@ -127,7 +131,7 @@ export class Router {
 
   /** RFC 5321 §5.1: where we are an exchange ourselves, only better ones are asked. */
   async #hopsOf(domain: string, exchanges: readonly MailExchange[]): Promise<Route> {
-    const { hostname, isOurs, port } = this.#options;
+    const { hostname, isOurs, mayReach, port } = this.#options;
     const hops: (Hop & { readonly preference: number })[] = [];
     let ours = Number.POSITIVE_INFINITY;
     let isUnknown = false;
@@ -141,7 +145,9 @@ export class Router {
       }
       hops.push(...addresses.map((address) => ({ ...this.#exchangeHop(name, address), preference })));
     }
-    const better = inRandomOrder(hops.filter(({ preference }) => preference < ours));
+    const better = inRandomOrder(
+      hops.filter(({ preference, address }) => preference < ours && mayReach(address)),
+    );
     if (better.length > 0) return { kind: 'hops', key: domain, hops: better.slice(0, HOPS_PER_ATTEMPT) };
     if (ours !== Number.POSITIVE_INFINITY) return loop();
     if (isUnknown) return none('4.4.3', "The DNS does not answer for the domain's mail servers");

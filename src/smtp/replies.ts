@@ -96,12 +96,12 @@ function refusedReply(error: RefusedError, stage: ReplyStage): SmtpReply {
   if (error.code === 'too-many' && stage === 'connect') {
     return { code: 421, status: '4.7.0', text: error.message };
   }
-  const [code, status] = REFUSED[error.code] ?? REFUSED.cannot;
+  const [code, status] = Object.hasOwn(REFUSED, error.code) ? REFUSED[error.code] : REFUSED.cannot;
   return { code, status, text: error.message };
 }
 
 function unavailableReply(error: UnavailableError, stage: ReplyStage): SmtpReply {
-  const reply = UNAVAILABLE[error.code] ?? LOCAL_ERROR;
+  const reply = Object.hasOwn(UNAVAILABLE, error.code) ? UNAVAILABLE[error.code] : LOCAL_ERROR;
   // 421 closes the connection, which the reply to one of several LMTP recipients must not do.
   return error.code === 'shutting-down' && stage === 'connect' ? { ...reply, code: 421 } : reply;
 }

@@ -86,7 +86,12 @@ describe('mail at rest', function () {
         plaintextAuthNetworks: ['127.0.0.0/8'],
         hostname: 'mx.demo.test',
         roles: ['mx', 'lmtp', 'submission', 'imap', 'http', 'queue'],
-        outbound: { dnsServers: [dns.address], port: remote.port, retrySeconds: [1, 3600] },
+        outbound: {
+          dnsServers: [dns.address],
+          privateNetworks: ['127.0.0.0/8'],
+          port: remote.port,
+          retrySeconds: [1, 3600],
+        },
         shutdownSeconds: 3,
         logging: { level: 'trace' },
         store: { snapshotSeconds: 1 },

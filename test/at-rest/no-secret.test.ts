@@ -72,7 +72,12 @@ describe('receiving needs no secret', function () {
           plaintextAuthNetworks: ['127.0.0.0/8'],
           hostname: 'mx.demo.test',
           roles: ['submission', 'imap', 'queue'],
-          outbound: { dnsServers: [dns.address], port: remote.port, retrySeconds: [1] },
+          outbound: {
+            dnsServers: [dns.address],
+            privateNetworks: ['127.0.0.0/8'],
+            port: remote.port,
+            retrySeconds: [1],
+          },
         },
       });
     await (await sending()).stop();

@@ -73,6 +73,15 @@ describe('a group with members elsewhere', function () {
     assert.equal(await fixture.smtp.store.store.hasRoom(handle, 0), false);
   });
 
+  it('of whose members nobody is left is no recipient, rather than a full one for ever', async () => {
+    const { directory } = fixture.smtp;
+    const { organization } = directory.user('alice@demo.test');
+    directory.removeMembers('wide@demo.test', ['bob@demo.test', 'z@example.net']);
+    directory.createDomain(organization, 'example.org');
+    const client = await fixture.signIn();
+    await client.talk('C: MAIL FROM:<alice@demo.test>\nS: 250\nC: RCPT TO:<wide@demo.test>\nS: 550 5.1.1');
+  });
+
   describe('whose queue is full', () => {
     beforeEach(() => {
       // Room for an octet, and for no message.

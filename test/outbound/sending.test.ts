@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { simpleParser } from 'mailparser';
 import { afterEach, beforeEach, describe, it } from 'mocha';
+import { isPrivate } from '../../src/networks.ts';
 import type { RemoteServer } from '../support/remote-server.ts';
 import { message, OutboundFixture } from './support.ts';
 
@@ -167,6 +168,20 @@ describe('mail to other servers', function () {
       fixture.dns.entries['example.org'] = { A: ['127.0.0.2'] };
       await fixture.submit(['x@example.org']);
       await remote.received(1);
+    });
+
+    it('not to a neighbour of ours that a sender, or the DNS of a stranger, points at', async () => {
+      await fixture.outbound.close(0);
+      fixture.outbound = fixture.newOutbound({ mayReach: (address) => !isPrivate(address) });
+      await fixture.outbound.start();
+      const remote = await fixture.remote('example.org');
+      fixture.dns.entries['bare.test'] = { A: ['127.0.0.2'] };
+      await fixture.submit(['x@[127.0.0.2]', 'x@[IPv6:::ffff:127.0.0.2]', 'x@example.org', 'x@bare.test']);
+      await fixture.empty();
+      assert.equal(remote.connections, 0);
+      const [report, ...others] = await fixture.smtp.inbox('alice');
+      assert.deepEqual(others, []);
+      assert.equal(report!.match(/\r\nAction: failed\r\nStatus: 5\.4\.4\r\n/g)?.length, 4);
     });
 
     it('through a TCP answer when the UDP one is cut', async () => {

@@ -77,6 +77,7 @@ export class OutboundFixture {
         port: this.port,
         hostname: 'mx.demo.test',
         isOurs: () => false,
+        mayReach: () => true,
         isLocal: (domain) => directory.organizationOfDomain(domain) !== null,
         ...options,
       }),

@@ -28,6 +28,9 @@ const TABLE: readonly (readonly [error: Error, stage: ReplyStage, reply: string]
   [new UnavailableError('key-service-down', ''), 'data', '451 4.3.0'],
   [new IntegrityError('recipient-unverified', ''), 'rcpt', '451 4.3.0'],
   [new TypeError('x is undefined'), 'data', '451 4.3.0'],
+  // Names that every object has.
+  [new UnavailableError('constructor' as never, ''), 'connect', '451 4.3.0'],
+  [new RefusedError('valueOf' as never, ''), 'data', '550 5.3.0'],
 ];
 
 describe('SMTP replies', () => {
