@@ -8,7 +8,7 @@ import { DEMO_GREETING_MS, DEMO_USERS, PASSWORD_OCTETS } from '../limits.ts';
 import { demoCertificate } from '../tls/demo-authority.ts';
 import { type CommandTable, type OptionValues, UsageError } from './command.ts';
 import { changeDemoPassword, demoAddresses, makeDemoAccounts } from './demo-accounts.ts';
-import { DEFAULT_PORT_BASE, demoConfig, MOST_PORT_BASE } from './demo-config.ts';
+import { DEFAULT_PORT_BASES, demoConfig, freePortBase, MOST_PORT_BASE } from './demo-config.ts';
 import { type DemoLogin, readLine, sendLine, writeFirstMessage } from './demo-message.ts';
 import { type DemoState, generatePassword, readDemoState, writeDemoState } from './demo-state.ts';
 import { awaitGreeting } from './greeting.ts';
@@ -24,7 +24,7 @@ export const demoCommands: CommandTable = {
       data: { value: 'DIR', help: 'where everything is kept; ./data if left out' },
       'port-base': {
         value: 'N',
-        help: `mx is N+25, lmtp N+24, submission N+587, submissions N+465, imap N+143, imaps N+993, http N+80; ${DEFAULT_PORT_BASE} if left out`,
+        help: `the ports begin at N; the first that is free of ${DEFAULT_PORT_BASES.join(', ')} if left out`,
       },
       domain: { value: 'DOMAIN', help: `${DEFAULT_DOMAIN} if left out` },
       users: { value: 'N', help: 'make u0001@, u0002@ ... besides alice@ and bob@' },
@@ -33,6 +33,9 @@ export const demoCommands: CommandTable = {
       json: { help: 'when all is ready, print one line of JSON and nothing else' },
     },
     details: [
+      'The ports are mx N+25, lmtp N+24, submission N+587, submissions N+465, imap N+143, imaps N+993, http N+80, and',
+      'metrics N+94. All are on loopback.',
+      '',
       'The first start makes keys, a certificate, an organization with a domain, users, and a group everyone@ of them',
       'all; later ones keep them. The log is DIR/logs/letterlock.log. SIGTERM or SIGINT ends it.',
     ].join('\n'),
@@ -47,7 +50,7 @@ export const demoCommands: CommandTable = {
       const certificate = await demoCertificate(join(wanted.data, 'tls'));
       const config = await loadConfig({
         files: options.texts('config'),
-        base: demoConfig(wanted.data, wanted.portBase, certificate),
+        base: demoConfig(wanted.data, wanted.portBase ?? (await freePortBase()), certificate),
       });
       const [{ openLog }, { serveUntilSignal }] = await Promise.all([
         import('../log.ts'),
@@ -65,7 +68,8 @@ export const demoCommands: CommandTable = {
 
 interface DemoOptions {
   readonly data: string;
-  readonly portBase: number;
+  /** null for the first default that is free. */
+  readonly portBase: number | null;
   readonly domain: string | null;
   readonly users: number;
   readonly password: string | null;
@@ -85,7 +89,7 @@ function demoOptions(options: OptionValues): DemoOptions {
   }
   return {
     data: resolve(options.text('data') ?? 'data'),
-    portBase: wholeNumber(options, 'port-base', MOST_PORT_BASE) ?? DEFAULT_PORT_BASE,
+    portBase: wholeNumber(options, 'port-base', MOST_PORT_BASE),
     domain,
     users: wholeNumber(options, 'users', DEMO_USERS) ?? 0,
     password,

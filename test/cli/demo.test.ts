@@ -178,6 +178,21 @@ describe('the demo', () => {
     other.close();
   });
 
+  it('left to choose, takes other ports than those in use', async () => {
+    const other = createServer().listen(2993, '127.0.0.1');
+    // In use already is what is wanted here.
+    await once(other, 'listening').catch(() => {});
+    const demo = await startDemo(['--data', data, '--json'], /\n/).finally(() => other.close());
+    const { stdout } = await demo.stop();
+    const { ports } = JSON.parse(stdout);
+    const chosen = ports.imaps - PORT_OFFSETS.imaps;
+    assert.ok(chosen === 12_000 || chosen === 22_000, stdout);
+    assert.deepEqual(
+      ports,
+      Object.fromEntries(Object.entries(PORT_OFFSETS).map(([name, n]) => [name, chosen + n])),
+    );
+  });
+
   /** A listing or showing command, alone. */
   async function command(...args: string[]) {
     const { stdout } = await runProgram(process.execPath, [MAIN, ...args, '--data', data, '--json']);
