@@ -1,5 +1,5 @@
 /** What every SQLite file of ours rests on: a version without known losses, settings that hold, one schema at a time. */
-import type { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { IntegrityError, UnavailableError } from './errors.ts';
 
 /** The first version with the fix for corruption when a WAL is reset while another connection writes. */
@@ -49,5 +49,31 @@ export function migrate(database: DatabaseSync, migrations: readonly string[]): 
   }
   for (let next = version; next < migrations.length; next++) {
     database.exec(`BEGIN IMMEDIATE; ${migrations[next]} PRAGMA user_version = ${next + 1}; COMMIT;`);
+  }
+}
+
+/** Statements that are prepared once and kept. The texts must be constants: none is forgotten before the end. */
+export class Statements {
+  readonly #database: DatabaseSync;
+  readonly #asArrays: boolean;
+  readonly #bySql = new Map<string, StatementSync>();
+
+  /** @param rows What a row is read as: an object by column name, or an array of its columns. */
+  constructor(database: DatabaseSync, rows: 'objects' | 'arrays') {
+    this.#database = database;
+    this.#asArrays = rows === 'arrays';
+  }
+
+  get(sql: string): StatementSync {
+    const known = this.#bySql.get(sql);
+    if (known !== undefined) return known;
+    const statement = this.#database.prepare(sql);
+    statement.setReturnArrays(this.#asArrays);
+    this.#bySql.set(sql, statement);
+    return statement;
+  }
+
+  clear(): void {
+    this.#bySql.clear();
   }
 }

@@ -1,25 +1,27 @@
 /** The tables of directory.db as the directory uses them: statements kept, constraints told in the directory's words. */
-import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import { RefusedError, UnavailableError } from '../errors.ts';
+import { Statements } from '../sqlite.ts';
 
 const SQLITE_FULL = 13;
 
 export class Tables {
   readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements: Statements;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
+    this.#statements = new Statements(database, 'objects');
   }
 
   /** Every row, by column name. */
   all<T>(sql: string, ...parameters: SQLInputValue[]): T[] {
-    return this.#prepared(sql).all(...parameters) as T[];
+    return this.#statements.get(sql).all(...parameters) as T[];
   }
 
   /** The first row, by column name. */
   get<T>(sql: string, ...parameters: SQLInputValue[]): T | undefined {
-    return this.#prepared(sql).get(...parameters) as T | undefined;
+    return this.#statements.get(sql).get(...parameters) as T | undefined;
   }
 
   /**
@@ -27,7 +29,7 @@ export class Tables {
    * `get` are not used with.
    */
   arrays<T extends readonly unknown[]>(sql: string, ...parameters: SQLInputValue[]): T[] {
-    const statement = this.#prepared(sql);
+    const statement = this.#statements.get(sql);
     statement.setReturnArrays(true);
     return statement.all(...parameters) as unknown as T[];
   }
@@ -35,7 +37,7 @@ export class Tables {
   /** Changes rows. Durable when it returns, or with the transaction around it. @throws UnavailableError 'disk-full'. */
   run(sql: string, ...parameters: SQLInputValue[]): { readonly changes: number; readonly id: number } {
     try {
-      const { changes, lastInsertRowid } = this.#prepared(sql).run(...parameters);
+      const { changes, lastInsertRowid } = this.#statements.get(sql).run(...parameters);
       return { changes: Number(changes), id: Number(lastInsertRowid) };
     } catch (error) {
       throw told(error);
@@ -76,15 +78,6 @@ export class Tables {
   close(): void {
     this.#statements.clear();
     this.#database.close();
-  }
-
-  #prepared(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#database.prepare(sql);
-      this.#statements.set(sql, statement);
-    }
-    return statement;
   }
 }
 

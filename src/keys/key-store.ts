@@ -11,7 +11,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { IntegrityError, RefusedError, UnavailableError } from '../errors.ts';
 import type { MailboxId, OrganizationId } from '../ids.ts';
 import type { RecipientType } from '../seal/recipient.ts';
-import { refuseOldSqlite } from '../sqlite.ts';
+import { refuseOldSqlite, Statements } from '../sqlite.ts';
 import type { EncryptionContext } from './context.ts';
 import { prepareKeyDatabase } from './key-schema.ts';
 
@@ -100,7 +100,7 @@ const KEYS = 'mailbox_key JOIN mailbox USING (mailbox)';
 export class KeyStore {
   readonly #path: string;
   readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements: Statements;
 
   /**
    * @throws IntegrityError 'format' when the file was written by a later version or is no key store;
@@ -123,6 +123,7 @@ export class KeyStore {
   private constructor(path: string, database: DatabaseSync) {
     this.#path = path;
     this.#database = database;
+    this.#statements = new Statements(database, 'objects');
   }
 
   organization(organization: OrganizationId): OrganizationKeyRow | undefined {
@@ -453,12 +454,7 @@ export class KeyStore {
   }
 
   #prepare(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#database.prepare(sql);
-      this.#statements.set(sql, statement);
-    }
-    return statement;
+    return this.#statements.get(sql);
   }
 
   #transaction(work: () => void): void {

@@ -4,11 +4,12 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { FolderId, MailboxId, MessageId, OrganizationId } from '../../ids.ts';
+import { Statements } from '../../sqlite.ts';
 import { Flag, type FlagOperation, type FolderRole } from '../types.ts';
 import type { EntryWord } from './folder-state.ts';
 import { changedFlags, changedKeywords } from './keyword-sets.ts';
 import type { PackPlace } from './pack.ts';
-import { PageTable } from './page-table.ts';
+import { bufferOf, PageTable } from './page-table.ts';
 import { openIndexDatabase } from './schema.ts';
 import type { UidRange } from './uid-ranges.ts';
 
@@ -172,13 +173,14 @@ const idOctets = (id: MessageId): Buffer => Buffer.from(id, 'hex');
 
 export class MailboxIndex {
   readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements: Statements;
 
   /** Of sealed pages, which are written in transactions of their own. */
   readonly pages: PageTable;
 
   constructor(path: string) {
     this.#database = openIndexDatabase(path);
+    this.#statements = new Statements(this.#database, 'arrays');
     this.pages = new PageTable(this.#database);
   }
 
@@ -524,12 +526,7 @@ export class MailboxIndex {
   }
 
   #statement(name: keyof typeof SQL): StatementSync {
-    const known = this.#statements.get(name);
-    if (known !== undefined) return known;
-    const statement = this.#database.prepare(SQL[name]);
-    statement.setReturnArrays(true);
-    this.#statements.set(name, statement);
-    return statement;
+    return this.#statements.get(SQL[name]);
   }
 }
 
@@ -549,9 +546,6 @@ function entryRow(row: readonly (number | string | null)[]): EntryRow {
     bodyOffset: (row[11] as number | null) ?? 0,
   };
 }
-
-const bufferOf = (octets: Uint8Array): Buffer =>
-  Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength);
 
 function sealedNames(statement: StatementSync): SealedName[] {
   const rows = statement.all() as unknown as [number, Uint8Array][];

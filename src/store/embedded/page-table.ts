@@ -4,6 +4,7 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { MessageId } from '../../ids.ts';
+import { Statements } from '../../sqlite.ts';
 import type { PackPlace } from './pack.ts';
 import { type ColumnName, columnNumber } from './page.ts';
 
@@ -82,10 +83,11 @@ const idOctets = (page: string): Buffer => Buffer.from(page, 'hex');
 
 export class PageTable {
   readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements: Statements;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
+    this.#statements = new Statements(database, 'arrays');
   }
 
   close(): void {
@@ -199,14 +201,9 @@ export class PageTable {
   }
 
   #statement(name: keyof typeof SQL): StatementSync {
-    const known = this.#statements.get(name);
-    if (known !== undefined) return known;
-    const statement = this.#database.prepare(SQL[name]);
-    statement.setReturnArrays(true);
-    this.#statements.set(name, statement);
-    return statement;
+    return this.#statements.get(SQL[name]);
   }
 }
 
-const bufferOf = (octets: Uint8Array): Buffer =>
+export const bufferOf = (octets: Uint8Array): Buffer =>
   Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength);

@@ -9,7 +9,7 @@ import { constants, zstdCompress, zstdDecompressSync } from 'node:zlib';
 import { IntegrityError } from '../../errors.ts';
 import type { MailboxId, MessageId } from '../../ids.ts';
 import { KIB, PAGE_COLUMN_OCTETS, PAGE_MESSAGES, PAGE_OCTETS } from '../../limits.ts';
-import { type Digest, decodeDigest } from '../../message/digest.ts';
+import { type Digest, decodeDigest, encodeDigest } from '../../message/digest.ts';
 import type { SearchText } from '../../message/search-text.ts';
 import { packRawFrame } from '../../seal/frames.ts';
 import { openObject, sealObject } from '../../seal/object.ts';
@@ -68,21 +68,11 @@ const NOT_KEPT = Buffer.of(0);
 
 /** @param fields As keptFields gives them. */
 export function pageTexts(digest: Digest, fields: string | null): PageEntry['texts'] {
-  const { version, sizeOctets, sha256, envelope, bodyStructure, body, parts, frames, preview } = digest;
-  const flat = parts.flatMap((part) => [
-    part.section,
-    part.mediaType,
-    part.charset,
-    part.encoding,
-    part.headerStart,
-    part.bodyStart,
-    part.end,
-  ]);
   return {
-    envelope: Buffer.from(envelope, 'latin1'),
-    'body-structure': Buffer.from(bodyStructure, 'latin1'),
+    envelope: Buffer.from(digest.envelope, 'latin1'),
+    'body-structure': Buffer.from(digest.bodyStructure, 'latin1'),
     fields: fields === null ? NOT_KEPT : Buffer.from(fields, 'latin1'),
-    rest: Buffer.from(JSON.stringify([version, sizeOctets, sha256, '', '', body, flat, frames, preview])),
+    rest: encodeDigest({ ...digest, envelope: '', bodyStructure: '' }),
   };
 }
 
