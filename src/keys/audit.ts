@@ -98,7 +98,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     );
     findings.addJournal(file, report);
     records += report.lines;
-    vouchedRecords += Math.max(0, ...report.confirmed.filter(isVouched).map(({ lines }) => lines));
+    vouchedRecords += report.confirmed.findLast(isVouched)?.lines ?? 0;
     if (
       known.length === 0 &&
       report.firstAt !== null &&
@@ -272,7 +272,7 @@ function vouchedBy(
   if (newest === null) return () => false;
   const others = new Set(given?.list.map(({ seq }) => seq));
   const isThere = own.list.some(({ hash }) => hash === newest.hash);
-  const chainedFrom = Math.max(0, ...own.breaks.filter((seq) => seq <= newest.seq));
+  const chainedFrom = own.breaks.reduce((last, seq) => (seq <= newest.seq ? Math.max(last, seq) : last), 0);
   return ({ checkpoint }) =>
     checkpoint === newest.seq ||
     others.has(checkpoint) ||

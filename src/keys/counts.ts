@@ -11,18 +11,18 @@ export class KeyCounts {
   readonly durations = new NamedDurations(BOUNDS_MS);
   /** Granted, by source. */
   readonly leases = new Tally();
-  #unansweredInARow = 0;
+  #isAnswering = true;
 
   called(operation: KeyOperation, outcome: string, ms: number): void {
-    if (operation === 'remove') return; // asks no service
+    if (operation !== 'wrap' && operation !== 'unwrap') return; // asks no service
     this.calls.add(`${operation} ${outcome}`);
     this.durations.add(operation, ms);
     // A service that refuses has answered.
-    this.#unansweredInARow = outcome === 'key-service-down' ? this.#unansweredInARow + 1 : 0;
+    this.#isAnswering = outcome !== 'key-service-down';
   }
 
   /** False when the last call had no answer. Nobody is asked to find out: the next call tells. */
   get isServiceAnswering(): boolean {
-    return this.#unansweredInARow === 0;
+    return this.#isAnswering;
   }
 }

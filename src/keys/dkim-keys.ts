@@ -44,6 +44,8 @@ export class DkimKeys {
   readonly #parts: DkimParts;
   /** By organization and domain. */
   readonly #open = new Map<string, OpenSigners>();
+  /** How often something was let go of: what was unwrapped across that is not kept. */
+  #forgets = 0;
 
   constructor(parts: DkimParts) {
     this.#parts = parts;
@@ -109,8 +111,10 @@ export class DkimKeys {
       .dkimKeys(domain)
       .filter((row) => row.state === 'active' && row.organization === organization);
     if (rows.length === 0) return [];
+    const forgets = this.#forgets;
     const signers: DkimSigner[] = [];
     for (const row of rows) signers.push(await this.#unwrap(row, user));
+    if (forgets !== this.#forgets) return signers;
     this.#drop(slot);
     const cancel = clock.after(absoluteMs, () => this.#drop(slot));
     this.#open.set(slot, { signers, expiresAt: clock.now() + absoluteMs, cancel });
@@ -119,6 +123,7 @@ export class DkimKeys {
 
   /** Lets go of an organization's opened keys; all when it is null. */
   forget(organization: OrganizationId | null): void {
+    this.#forgets++;
     for (const slot of [...this.#open.keys()]) {
       if (organization === null || slot.startsWith(slotOf(organization, ''))) this.#drop(slot);
     }

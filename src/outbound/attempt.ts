@@ -94,7 +94,7 @@ export class Attempt {
       return { nextAt: this.#parts.now() + OUTBOUND_BUSY_MS, destinations: [only], isPutOff: true };
     }
     const message = await this.#sendable();
-    this.#signatures = await this.#sign(message);
+    if (destinations.length > 0) this.#signatures = await this.#sign(message);
     this.#note = { ...this.#note, attempts: this.#note.attempts + 1 };
     const ends = await Promise.allSettled(groups.map((group) => this.#send(group, message)));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;

@@ -296,7 +296,8 @@ export class SmtpClient {
         return this.#outcomes(to, ownReply('5.1.3', 'The address cannot be said in SMTP', this.#host));
       }
       if (response.startsWith('421') && !hasEnded && this.#refusals().size === 0) {
-        // RFC 5321 §4.2.1: the server ends the session, whatever it was asked.
+        // RFC 5321 §4.2.1: the server ends the session, whatever it was asked. So do we, lest it be used again.
+        this.destroy();
         throw new SessionError(parseReply(response, this.#host));
       }
       const outcomes = this.#outcomes(to, parseReply(response, this.#host));

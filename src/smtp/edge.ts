@@ -470,6 +470,8 @@ class Edge<P> implements SmtpListener {
       },
       'message received',
     );
+    // The client sends all of it again, and reports would go out twice.
+    if (!isLmtp && failed.length > 0) throw failed[0];
     const { reporter } = this.#deps;
     if (reporter !== undefined) {
       const delivered = { recipients: transaction.recipients, outcomes, failures };
@@ -478,7 +480,6 @@ class Edge<P> implements SmtpListener {
       );
     }
     const accepted = `2.0.0 Accepted as ${id}`;
-    if (!isLmtp && failed.length > 0) throw failed[0];
     if (failed.length < outcomes.length) this.counts.accepted(message.sizeOctets);
     else this.counts.failed('data', failed[0]);
     if (!isLmtp) return accepted;

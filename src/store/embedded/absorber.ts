@@ -85,7 +85,7 @@ export class Absorber {
   }
 
   #start(): void {
-    if (this.#running !== null || this.#waiting.size === 0) return;
+    if (this.#stopping.signal.aborted || this.#running !== null || this.#waiting.size === 0) return;
     this.#running = this.#run()
       .catch((error) => {
         if (!this.#stopping.signal.aborted) this.#options.onBug(error);
